@@ -1,0 +1,1 @@
+"""Every message the services exchange: models and names, no behaviour."""

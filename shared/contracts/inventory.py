@@ -1,0 +1,79 @@
+"""Messages inventory, the owner of stock and prices, gives out."""
+
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field
+
+from shared.contracts.base import (
+    Currency,
+    Email,
+    Kobo,
+    Message,
+    Name,
+    OrderMessage,
+    OrderReference,
+    Part,
+    PricedLines,
+    Quantity,
+    RejectionReason,
+    SoldEvent,
+    Version,
+)
+
+Count = Annotated[int, Field(strict=True, ge=0)]
+
+
+class StockReservedV1(OrderMessage):
+    """All places of an order are held for it, at these prices, until the order ends."""
+
+    TYPE: ClassVar[str] = "stock.reserved.v1"
+
+    reference: OrderReference
+    email: Email
+    event: SoldEvent
+    lines: PricedLines
+    total_kobo: Kobo
+    currency: Currency
+    expires_at: AwareDatetime
+
+
+class StockRejectedV1(OrderMessage):
+    """No place of the order is held. ``tier_id`` names the line that was refused."""
+
+    TYPE: ClassVar[str] = "stock.rejected.v1"
+
+    reason: RejectionReason
+    tier_id: UUID | None = None
+
+
+class TierView(Part):
+    """A tier as anybody may see it."""
+
+    id: UUID
+    name: Name
+    price_kobo: Kobo
+    currency: Currency
+    capacity: Count
+    available: Count
+    held: Count
+    sold: Count
+    max_per_order: Quantity
+    sale_starts_at: AwareDatetime | None = None
+    sale_ends_at: AwareDatetime | None = None
+
+
+class TierChangedV1(Message):
+    """The whole public view of a tier, after a change; ``version`` rises. For display only."""
+
+    TYPE: ClassVar[str] = "tier.changed.v1"
+
+    tier_id: UUID
+    version: Version
+    event: SoldEvent
+    tier: TierView
+
+    @property
+    def subject(self) -> UUID:
+        """The tier's id: this is the one message that is not about an order."""
+        return self.tier_id

@@ -1,0 +1,166 @@
+"""Messages the orders service, the referee, gives out."""
+
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, StringConstraints
+
+from shared.contracts.base import (
+    MAX_LINES,
+    ChargeId,
+    Currency,
+    Email,
+    IssuedTicket,
+    Item,
+    Items,
+    Kobo,
+    Name,
+    OrderMessage,
+    OrderReference,
+    OrderStatus,
+    Part,
+    PaymentReference,
+    PricedLine,
+    PricedLines,
+    Quantity,
+    RefundPurpose,
+    RejectionReason,
+    Sentence,
+    SoldEvent,
+    TicketNumber,
+    Version,
+)
+
+
+class OrderCreatedV1(OrderMessage):
+    """An order exists and asks for stock; it is payable until ``expires_at``."""
+
+    TYPE: ClassVar[str] = "order.created.v1"
+
+    reference: OrderReference
+    email: Email
+    lines: Items
+    expires_at: AwareDatetime
+
+
+class OrderRejectedV1(OrderMessage):
+    """The order ended because its stock was refused."""
+
+    TYPE: ClassVar[str] = "order.rejected.v1"
+
+    reason: RejectionReason
+    tier_id: UUID | None = None
+    email: Email
+
+
+class OrderPaidV1(OrderMessage):
+    """The order left ``pending`` by payment. ``charge_id`` is absent when the total is zero."""
+
+    TYPE: ClassVar[str] = "order.paid.v1"
+
+    reference: OrderReference
+    email: Email
+    event: SoldEvent
+    lines: PricedLines
+    total_kobo: Kobo
+    currency: Currency
+    expires_at: AwareDatetime
+    charge_id: ChargeId | None = None
+
+
+class OrderExpiredV1(OrderMessage):
+    """The order left ``pending`` because nobody paid in time."""
+
+    TYPE: ClassVar[str] = "order.expired.v1"
+
+    reference: OrderReference
+    expires_at: AwareDatetime
+    paying_started: bool | None = None
+    email: Email
+
+
+class OrderCancelledV1(OrderMessage):
+    """The order left ``pending`` because the buyer gave it up."""
+
+    TYPE: ClassVar[str] = "order.cancelled.v1"
+
+    reference: OrderReference | None = None
+    expires_at: AwareDatetime | None = None
+    paying_started: bool | None = None
+    email: Email | None = None
+
+
+class RevokeRequestedV1(OrderMessage):
+    """Tickets are to be revoked, the first step of an organiser's refund."""
+
+    TYPE: ClassVar[str] = "revoke.requested.v1"
+    COMMAND: ClassVar[bool] = True
+
+    numbers: Annotated[tuple[TicketNumber, ...], Field(min_length=1, max_length=20_000)]
+
+
+class RefundRequestedV1(OrderMessage):
+    """Money of one charge is to go back. Unique by charge and purpose."""
+
+    TYPE: ClassVar[str] = "refund.requested.v1"
+    COMMAND: ClassVar[bool] = True
+
+    charge_id: ChargeId
+    reference: PaymentReference
+    amount_kobo: Kobo
+    currency: Currency
+    purpose: RefundPurpose
+    email: Email | None = None
+    why: Sentence
+
+
+class ReturnedLine(Part):
+    """Places given back so far of one tier: a running total, so that a repeat adds nothing."""
+
+    tier_id: UUID
+    quantity: Quantity
+
+
+class OrderRefundedV1(OrderMessage):
+    """Places of a paid order were given back: their tickets are revoked, their stock returns."""
+
+    TYPE: ClassVar[str] = "order.refunded.v1"
+
+    lines: Annotated[tuple[ReturnedLine, ...], Field(min_length=1, max_length=MAX_LINES)]
+    amount_kobo: Kobo
+    charge_id: ChargeId | None = None
+
+
+class RefundView(Part):
+    """A refund as its buyer sees it."""
+
+    charge_id: ChargeId
+    amount_kobo: Kobo
+    purpose: RefundPurpose
+    status: Annotated[str, StringConstraints(pattern=r"^(requested|refunded|failed)$")]
+
+
+class OrderChangedV1(OrderMessage):
+    """The whole public view of an order, once a change; ``version`` rises by one with each."""
+
+    TYPE: ClassVar[str] = "order.changed.v1"
+
+    version: Version
+    status: OrderStatus
+    reference: OrderReference | None = None
+    email: Email | None = None
+    request_hash: str | None = None
+    items: tuple[Item, ...] = ()
+    reason: RejectionReason | None = None
+    tier_id: UUID | None = None
+    event: SoldEvent | None = None
+    lines: tuple[PricedLine, ...] = ()
+    total_kobo: Kobo | None = None
+    currency: Currency | None = None
+    created_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    paid_at: AwareDatetime | None = None
+    tickets: tuple[IssuedTicket, ...] = ()
+    revoked_numbers: tuple[TicketNumber, ...] = ()
+    refunds: tuple[RefundView, ...] = ()
+

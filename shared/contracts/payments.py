@@ -1,0 +1,69 @@
+"""Messages payments, the only service that talks to Paystack, gives out."""
+
+from typing import ClassVar, Literal
+
+from pydantic import AwareDatetime
+
+from shared.contracts.base import (
+    ChargeId,
+    Currency,
+    Email,
+    Kobo,
+    OrderMessage,
+    PaymentReference,
+    RefundPurpose,
+    Sentence,
+)
+
+
+class PaymentConfirmedV1(OrderMessage):
+    """One charge of the right amount was made for the order."""
+
+    TYPE: ClassVar[str] = "payment.confirmed.v1"
+
+    charge_id: ChargeId
+    reference: PaymentReference
+    amount_kobo: Kobo
+    currency: Currency
+    paid_at: AwareDatetime
+
+
+class PaymentAbandonedV1(OrderMessage):
+    """Nobody paid: the payment is closed and no page to pay is handed out from here on.
+
+    ``declined`` comes before the deadline and only where a declined card is set to release the stock at once.
+    """
+
+    TYPE: ClassVar[str] = "payment.abandoned.v1"
+
+    expires_at: AwareDatetime | None = None
+    paying_started: bool | None = None
+    why: Literal["deadline", "declined"] = "deadline"
+
+
+class _RefundMessage(OrderMessage):
+    charge_id: ChargeId
+    reference: PaymentReference
+    amount_kobo: Kobo
+    currency: Currency
+    purpose: RefundPurpose
+    email: Email | None = None
+    why: Sentence
+
+
+class RefundStartedV1(_RefundMessage):
+    """Paystack took the refund's order."""
+
+    TYPE: ClassVar[str] = "refund.started.v1"
+
+
+class PaymentRefundedV1(_RefundMessage):
+    """Paystack says that the money went back."""
+
+    TYPE: ClassVar[str] = "payment.refunded.v1"
+
+
+class RefundFailedV1(_RefundMessage):
+    """Paystack could not give the money back; a person has to."""
+
+    TYPE: ClassVar[str] = "refund.failed.v1"

@@ -1,0 +1,97 @@
+"""The one list of all messages: wire type to model, with the service that gives it out and those that take it in."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from shared.contracts.base import Message
+from shared.contracts.gateway import CancelRequestedV1, CheckoutRequestedV1
+from shared.contracts.inventory import StockRejectedV1, StockReservedV1, TierChangedV1
+from shared.contracts.mailer import MailFailedV1
+from shared.contracts.orders import (
+    OrderCancelledV1,
+    OrderChangedV1,
+    OrderCreatedV1,
+    OrderExpiredV1,
+    OrderPaidV1,
+    OrderRefundedV1,
+    OrderRejectedV1,
+    RefundRequestedV1,
+    RevokeRequestedV1,
+)
+from shared.contracts.payments import (
+    PaymentAbandonedV1,
+    PaymentConfirmedV1,
+    PaymentRefundedV1,
+    RefundFailedV1,
+    RefundStartedV1,
+)
+from shared.contracts.reaper import DeadlinePassedV1
+from shared.contracts.ticketing import TicketsIssuedV1, TicketsRevokedV1
+
+ServiceName = Literal["gateway", "orders", "inventory", "payments", "reaper", "ticketing", "mailer"]
+SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
+
+#: Which service gives a message out. A model is declared once, in the module of that service.
+PRODUCERS: Mapping[type[Message], ServiceName] = MappingProxyType(
+    {
+        CheckoutRequestedV1: "gateway",
+        CancelRequestedV1: "gateway",
+        OrderCreatedV1: "orders",
+        OrderRejectedV1: "orders",
+        OrderPaidV1: "orders",
+        OrderExpiredV1: "orders",
+        OrderCancelledV1: "orders",
+        RevokeRequestedV1: "orders",
+        RefundRequestedV1: "orders",
+        OrderRefundedV1: "orders",
+        OrderChangedV1: "orders",
+        StockReservedV1: "inventory",
+        StockRejectedV1: "inventory",
+        TierChangedV1: "inventory",
+        PaymentConfirmedV1: "payments",
+        PaymentAbandonedV1: "payments",
+        RefundStartedV1: "payments",
+        PaymentRefundedV1: "payments",
+        RefundFailedV1: "payments",
+        DeadlinePassedV1: "reaper",
+        TicketsIssuedV1: "ticketing",
+        TicketsRevokedV1: "ticketing",
+        MailFailedV1: "mailer",
+    }
+)
+
+#: Which messages a service takes in, in the order in which one transaction handles them:
+#: what begins an order before what ends it, so that a merged batch seldom meets its messages back to front.
+CONSUMERS: Mapping[ServiceName, tuple[type[Message], ...]] = MappingProxyType(
+    {
+        "gateway": (OrderChangedV1, TierChangedV1),
+        "orders": (
+            CheckoutRequestedV1,
+            StockReservedV1,
+            StockRejectedV1,
+            PaymentConfirmedV1,
+            PaymentAbandonedV1,
+            CancelRequestedV1,
+            TicketsIssuedV1,
+            TicketsRevokedV1,
+            PaymentRefundedV1,
+            RefundFailedV1,
+        ),
+        "inventory": (OrderCreatedV1, OrderPaidV1, OrderExpiredV1, OrderCancelledV1, OrderRefundedV1),
+        "payments": (
+            StockReservedV1,
+            OrderPaidV1,
+            OrderExpiredV1,
+            OrderCancelledV1,
+            DeadlinePassedV1,
+            TicketsIssuedV1,
+            RefundRequestedV1,
+        ),
+        "reaper": (OrderCreatedV1, OrderRejectedV1, OrderPaidV1, OrderExpiredV1, OrderCancelledV1),
+        "ticketing": (OrderPaidV1, RevokeRequestedV1),
+        "mailer": (TicketsIssuedV1, OrderExpiredV1, RefundStartedV1, PaymentRefundedV1, RefundFailedV1),
+    }
+)
+
+MESSAGES: Mapping[str, type[Message]] = MappingProxyType({model.TYPE: model for model in PRODUCERS})

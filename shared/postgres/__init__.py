@@ -1,0 +1,1 @@
+"""One service's own database: connections, transactions, statements in files, migrations."""
