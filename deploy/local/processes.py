@@ -1,0 +1,190 @@
+"""Child processes that never outlive their launcher.
+
+Each child has a pid file. A guard process watches a pipe that the launcher holds: when the launcher is gone, however it
+went, the guard ends every child that has a pid file. Should the guard be killed as well, the next start does the same.
+"""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from deploy.local.state import PROJECT, StateFolder, read_json, write_json
+
+LOG_LIMIT_BYTES = 20_000_000
+CREATED_TOLERANCE_SECONDS = 2.0
+FIRST, LAST = 1, 3
+"""Stages of stopping: what uses an engine ends first, the engines next, what an engine needs last."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A user of this machine under which a child runs."""
+
+    name: str
+    uid: int
+    gid: int
+
+
+@dataclass
+class Child:
+    """A running child of this launcher."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    pid_file: Path
+    log: Path
+    stop_signal: signal.Signals
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def alive(self) -> bool:
+        """Whether it runs. Reaps it, and forgets its pid file, once it has ended."""
+        if self.process.poll() is None:
+            return True
+        self.pid_file.unlink(missing_ok=True)
+        return False
+
+    def ask_to_stop(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.send_signal(self.stop_signal)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(10)
+        self.alive()
+
+    def stop(self, grace_seconds: float) -> bool:
+        """Ask, wait, then kill. Returns whether it ended by itself within the grace."""
+        if not self.alive():
+            return True
+        self.ask_to_stop()
+        try:
+            self.process.wait(grace_seconds)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+        self.alive()
+        return True
+
+
+def spawn(
+    state: StateFolder,
+    name: str,
+    command: Sequence[str | Path],
+    *,
+    environment: Mapping[str, str],
+    stage: int = FIRST,
+    stop_signal: signal.Signals = signal.SIGTERM,
+    account: Account | None = None,
+    folder: Path = PROJECT,
+) -> Child:
+    """Start a child in a session of its own: Ctrl-C reaches only the launcher, which then stops all in order."""
+    log = state.logs / f"{name}.log"
+    with _open_log(log) as output:
+        process = subprocess.Popen(  # noqa: S603 - the command is ours, not a user's text
+            [str(part) for part in command],
+            env=dict(environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+    pid_file = state.pids / f"{name}.json"
+    _write_pid_file(pid_file, process.pid, stage, stop_signal)
+    return Child(name, process, pid_file, log, stop_signal)
+
+
+def _open_log(log: Path) -> IO[bytes]:
+    if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    return log.open("ab")
+
+
+def _write_pid_file(pid_file: Path, pid: int, stage: int, stop_signal: signal.Signals) -> None:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        created = psutil.Process(pid).create_time()
+        write_json(pid_file, {"pid": pid, "created": created, "stage": stage, "signal": int(stop_signal)})
+
+
+def find_process(pid_file: Path) -> psutil.Process | None:
+    """The process a pid file speaks of; None if it ended, even if its number was given to another one."""
+    content = read_json(pid_file)
+    try:
+        process = psutil.Process(int(content["pid"]))
+        same = abs(process.create_time() - float(content["created"])) < CREATED_TOLERANCE_SECONDS
+        return process if same and process.status() != psutil.STATUS_ZOMBIE else None
+    except (psutil.Error, KeyError, ValueError):
+        return None
+
+
+def end_leftovers(state: StateFolder, grace_seconds: float = 10.0) -> list[str]:
+    """End the children of a launcher that is gone, stage by stage; returns their names."""
+    ended: list[str] = []
+    for stage in range(FIRST, LAST + 1):
+        files = [file for file in sorted(state.pids.glob("*.json")) if read_json(file).get("stage", FIRST) == stage]
+        found = {file: process for file in files if (process := find_process(file))}
+        for file, process in found.items():
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(read_json(file).get("signal", signal.SIGTERM))
+        _, stubborn = psutil.wait_procs(list(found.values()), timeout=grace_seconds)
+        for process in stubborn:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        psutil.wait_procs(stubborn, timeout=5)
+        ended.extend(file.stem for file in found)
+        for file in files:
+            file.unlink(missing_ok=True)
+    return ended
+
+
+class Guard:
+    """The process that outlives a killed launcher just long enough to end what it left."""
+
+    def __init__(self, state: StateFolder, *, remove_state: bool = False) -> None:
+        arguments = [str(state.path), *(["--remove-state"] if remove_state else [])]
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", "deploy.local.guard", *arguments],
+            cwd=PROJECT,
+            env={**os.environ, "PYTHONPATH": str(PROJECT)},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        """Let the guard look once more and end; waits at most a minute."""
+        if self._process.stdin:
+            self._process.stdin.close()
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+def wait_until_gone(pid: int, timeout_seconds: float) -> bool:
+    """Whether a process that is not our child ended in time."""
+    deadline = time.monotonic() + timeout_seconds
+    while time.monotonic() < deadline:
+        if not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+            return True
+        time.sleep(0.1)
+    return False
