@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from deploy.local.databases import Templates
 from deploy.local.engines import Engines, start_engines
 from deploy.local.state import StateFolder
+from tests.databases import MakeDatabase, fresh_databases
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +20,19 @@ def engines() -> Iterator[Engines]:
     running = start_engines(state, durable=False, remove_state=True, progress=logging.getLogger("engines").info)
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def templates(engines: Engines) -> Iterator[Templates]:
+    """Migrated template databases, one for each service that is asked for."""
+    made = Templates(lambda: engines.database_url)
+    yield made
+    if engines.chosen["postgres"] == "given":
+        made.drop_all()
+
+
+@pytest.fixture
+def make_database(templates: Templates) -> Iterator[MakeDatabase]:
+    """`make_database("orders")` gives the URL of a fresh database of that service for this one test."""
+    with fresh_databases(templates) as make:
+        yield make

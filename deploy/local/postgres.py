@@ -172,6 +172,8 @@ class PostgresServer:
             with contextlib.suppress(psycopg.OperationalError):
                 with psycopg.connect(self.url, connect_timeout=3) as connection:
                     row = connection.execute("SHOW data_directory").fetchone()
+                    # A service's role may enter its own database only.
+                    connection.execute("REVOKE CONNECT ON DATABASE postgres, template1 FROM PUBLIC")
                 # Another cluster may have taken the port in between; its answer is not ours.
                 return row is not None and Path(row[0]) == self._data
             time.sleep(0.05)
