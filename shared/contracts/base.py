@@ -12,7 +12,9 @@ Quantity = Annotated[int, Field(strict=True, ge=1, le=1_000)]
 #: ISO 4217 code.
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 #: 254 octets is the longest address a mail path can carry (RFC 5321, 4.5.3.1.3, less the brackets).
-Email = Annotated[str, StringConstraints(min_length=3, max_length=254, pattern=r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+$")]
+Email = Annotated[
+    str, StringConstraints(min_length=3, max_length=254, pattern=r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+$")
+]
 #: The order's public name: six characters of an alphabet without look-alikes (no 0 O 1 I L).
 OrderReference = Annotated[str, StringConstraints(pattern=r"^[23456789A-HJKMNP-Z]{6}$")]
 #: Our reference for one attempt to pay; the alphabet is the one Paystack documents.

@@ -47,6 +47,21 @@ class StockRejectedV1(OrderMessage):
     tier_id: UUID | None = None
 
 
+class ReturnedStock(Part):
+    """Places of one tier that came back so far, in all."""
+
+    tier_id: UUID
+    quantity: Quantity
+
+
+class StockReturnedV1(OrderMessage):
+    """The answer to ``OrderRefunded``: these places are available again. Totals, so that a repeat says the same."""
+
+    TYPE: ClassVar[str] = "stock.returned.v1"
+
+    lines: tuple[ReturnedStock, ...] = ()
+
+
 class TierView(Part):
     """A tier as anybody may see it."""
 

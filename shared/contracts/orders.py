@@ -14,7 +14,6 @@ from shared.contracts.base import (
     Item,
     Items,
     Kobo,
-    Name,
     OrderMessage,
     OrderReference,
     OrderStatus,
@@ -163,4 +162,3 @@ class OrderChangedV1(OrderMessage):
     tickets: tuple[IssuedTicket, ...] = ()
     revoked_numbers: tuple[TicketNumber, ...] = ()
     refunds: tuple[RefundView, ...] = ()
-

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from shared.contracts.base import Message
 from shared.contracts.gateway import CancelRequestedV1, CheckoutRequestedV1
-from shared.contracts.inventory import StockRejectedV1, StockReservedV1, TierChangedV1
+from shared.contracts.inventory import StockRejectedV1, StockReservedV1, StockReturnedV1, TierChangedV1
 from shared.contracts.mailer import MailFailedV1
 from shared.contracts.orders import (
     OrderCancelledV1,
@@ -48,6 +48,7 @@ PRODUCERS: Mapping[type[Message], ServiceName] = MappingProxyType(
         OrderChangedV1: "orders",
         StockReservedV1: "inventory",
         StockRejectedV1: "inventory",
+        StockReturnedV1: "inventory",
         TierChangedV1: "inventory",
         PaymentConfirmedV1: "payments",
         PaymentAbandonedV1: "payments",
@@ -75,6 +76,7 @@ CONSUMERS: Mapping[ServiceName, tuple[type[Message], ...]] = MappingProxyType(
             CancelRequestedV1,
             TicketsIssuedV1,
             TicketsRevokedV1,
+            StockReturnedV1,
             PaymentRefundedV1,
             RefundFailedV1,
         ),

@@ -96,7 +96,9 @@ def main(arguments: list[str]) -> int:
     if arguments == ["--write"]:
         complaints = [f"{why} (declare a new version beside it)" for why in write(MESSAGES.values())]
     elif arguments == ["--check"]:
-        complaints = [f"{name}: differs from its committed schema; see make schemas" for name in differing(MESSAGES.values())]
+        complaints = [
+            f"{name}: differs from its committed schema; see make schemas" for name in differing(MESSAGES.values())
+        ]
         complaints += [f"{name}: has a schema and no model; a message type is never taken away" for name in orphans()]
     else:
         complaints = ["usage: python -m shared.contracts.schemas --check | --write"]

@@ -17,6 +17,9 @@ Connection = PoolConnectionProxy[asyncpg.Record]
 
 _log = structlog.get_logger()
 
+#: While an engine is set up, its roles and databases may still be missing.
+_NOT_YET: tuple[type[BaseException], ...] = (*ENGINE_DOWN, asyncpg.InvalidAuthorizationSpecificationError)
+
 #: Seconds a statement may run before the client gives up; a frozen backend takes up to twice that.
 COMMAND_TIMEOUT_SECONDS = 15.0
 #: Seconds to wait for a free connection.
@@ -45,7 +48,7 @@ class Database:
         while self._pool is None:
             try:
                 self._pool = await asyncio.wait_for(self._create_pool(), 15)
-            except (*ENGINE_DOWN, asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+            except _NOT_YET as error:
                 _log.warning("waiting for PostgreSQL", error=f"{type(error).__name__}: {error}", again_in_seconds=pause)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
@@ -103,7 +106,7 @@ class Database:
             pool.terminate()
 
 
-async def _set_codecs(connection: Connection) -> None:
+async def _set_codecs(connection: asyncpg.Connection[asyncpg.Record]) -> None:
     def encode(value: Any) -> str:
         return orjson.dumps(value).decode()
 

@@ -29,3 +29,6 @@ CONTENTION: tuple[type[BaseException], ...] = (
     asyncpg.InvalidCachedStatementError,
     asyncpg.QueryCanceledError,
 )
+
+#: Everything that waiting mends.
+PASSING: tuple[type[BaseException], ...] = (*ENGINE_DOWN, *CONTENTION)

@@ -1,0 +1,79 @@
+"""Reading requests: JSON into models, bearer tokens into roles."""
+
+import hmac
+from collections.abc import Mapping
+from typing import TypeVar
+from uuid import UUID
+
+import orjson
+from aiohttp import web
+from pydantic import BaseModel, ValidationError
+
+from shared.http.problems import Problem
+
+B = TypeVar("B", bound=BaseModel)
+
+
+async def read_json(request: web.Request, model: type[B]) -> B:
+    """The body as ``model``.
+
+    Raises Problem: 415 for another content type, 400 for what is not JSON, 422 with every wrong field.
+    """
+    if request.content_type != "application/json":
+        raise Problem(415, "unsupported_media_type", "send application/json")
+    body = await request.read()
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem(400, "malformed_json", f"the body is not JSON: {error}") from error
+    try:
+        return model.model_validate_json(orjson.dumps(document))
+    except ValidationError as error:
+        raise invalid(error) from error
+
+
+def invalid(error: ValidationError) -> Problem:
+    """422 naming every wrong field, without repeating what was sent."""
+    errors = [
+        {"field": ".".join(str(part) for part in one["loc"]), "message": one["msg"]}
+        for one in error.errors(include_url=False, include_input=False, include_context=False)[:20]
+    ]
+    return Problem(422, "invalid", "; ".join(f"{one['field']}: {one['message']}" for one in errors), errors=errors)
+
+
+def read_uuid(request: web.Request, name: str, *, what: str) -> UUID:
+    """A UUID from the path; 404 for anything else, since nothing has such a name."""
+    try:
+        return UUID(request.match_info[name])
+    except ValueError:
+        raise Problem(404, "not_found", f"no such {what}") from None
+
+
+def bearer_of(request: web.Request) -> str | None:
+    """The bearer token, if the request has one."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+
+
+def require_role(request: web.Request, tokens: Mapping[str, str], *roles: str) -> str:
+    """The role whose token the request carries. ``tokens`` maps token to role.
+
+    Raises Problem: 401 without a known token, 403 when its role is none of ``roles``.
+    """
+    given = bearer_of(request)
+    role = None
+    for token, candidate in tokens.items():
+        # All are compared, in constant time each, so that the answer's time tells nothing.
+        if given is not None and hmac.compare_digest(token.encode(), given.encode()):
+            role = candidate
+    if role is None:
+        raise Problem(401, "unauthorized", "a bearer token is needed", headers={"WWW-Authenticate": "Bearer"})
+    if role not in roles:
+        raise Problem(403, "forbidden", f"the {role} role may not do this")
+    return role
+
+
+def json_response(document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    """JSON, encoded by orjson. A pydantic model gives its own JSON."""
+    body = document.model_dump_json().encode() if isinstance(document, BaseModel) else orjson.dumps(document)
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)

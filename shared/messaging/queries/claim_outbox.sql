@@ -1,0 +1,15 @@
+-- Lease what waits, oldest first. No cursor: a row that committed late has a low id and is still found.
+-- $1 limit, $2 claimant, $3 seconds of the lease, $4 types that were refused and wait by themselves
+WITH waiting AS (
+    SELECT id
+    FROM outbox
+    WHERE sent_at IS NULL AND (claimed_until IS NULL OR claimed_until < now()) AND type <> ALL ($4::text[])
+    ORDER BY id
+    LIMIT $1
+    FOR UPDATE SKIP LOCKED
+)
+UPDATE outbox
+SET claimed_by = $2, claimed_until = now() + make_interval(secs => $3), attempts = attempts + 1
+FROM waiting
+WHERE outbox.id = waiting.id
+RETURNING outbox.id, message_id, type, exchange, routing_key, body, event_count, suspect, created_at, now() AS claimed_at;

@@ -1,0 +1,2 @@
+-- The time of this database's clock, which all its deadlines are compared with.
+SELECT app_now();
