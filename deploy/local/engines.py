@@ -170,7 +170,8 @@ def _find(name: EngineName, way: Way, search: Search) -> Choice:
         # The Docker client is slow to import and rarely needed.
         from deploy.local import containers  # noqa: PLC0415
 
-        return Choice(containers.find(name, search.state), way, f"a container with {given.LABELS[name]}")
+        engine = containers.find(name, search.state, durable=search.durable)
+        return Choice(engine, way, f"{given.LABELS[name]} in a container")
     return _postgres(way, search) if name == "postgres" else _rabbit(way, search)
 
 

@@ -26,6 +26,7 @@ USER = "boxoffice"
 START_SECONDS = 120
 STOP_SECONDS = 40
 GIGABYTE = 1_000_000_000
+UNUSABLE_IN_PATHS = frozenset("'\"`$\\")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class RabbitNode:
     """A private node in a state folder, with an `epmd` of its own. `start` and `stop` may be called again and again."""
 
     def __init__(self, state: StateFolder, binaries: RabbitBinaries) -> None:
+        unusable = set(str(state.path)) & UNUSABLE_IN_PATHS
+        if unusable:
+            # Its disk monitor hands the path to a shell, unquoted against these, and then waits for ever.
+            raise LocalError(f"RabbitMQ cannot run in {state.path}: its path contains {' '.join(sorted(unusable))}")
         self._state = state
         self._binaries = binaries
         self._home = state.path / "rabbitmq"

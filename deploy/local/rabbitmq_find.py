@@ -20,7 +20,7 @@ def find_on_machine() -> RabbitBinaries:
     if not found:
         raise EngineMissingError("no RabbitMQ server is installed here")
     version, home = max(found, key=lambda pair: _numbers(pair[0]))
-    if _numbers(version) < OLDEST:
+    if not is_suitable(version):
         raise EngineMissingError(f"RabbitMQ {version} in {home} is older than {OLDEST[0]}.{OLDEST[1]}")
     return RabbitBinaries(home, _find_erlang(), version)
 
@@ -32,6 +32,11 @@ def read_version(home: Path) -> str:
         if match:
             return match.group(1)
     return ""
+
+
+def is_suitable(version: str) -> bool:
+    """Whether RabbitMQ of this version will do."""
+    return _numbers(version) >= OLDEST
 
 
 def _numbers(version: str) -> tuple[int, ...]:

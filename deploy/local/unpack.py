@@ -1,10 +1,175 @@
-"""RabbitMQ and Erlang from the distribution's packages, unpacked under the project. No root, nothing installed."""
+"""RabbitMQ and Erlang from the distribution's packages, unpacked under the project. No root, nothing installed.
 
-from collections.abc import Callable
+apt itself decides which packages are missing, downloads them and checks the distribution's signatures; only its state
+(lists, archives, the record of what is installed) is a private copy.
+"""
+
+import contextlib
+import fcntl
+import os
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 
 from deploy.local.errors import EngineMissingError
 from deploy.local.rabbitmq import RabbitBinaries
+from deploy.local.rabbitmq_find import is_suitable, read_version
+from deploy.local.state import PROJECT, make_folder
+
+APT_SECONDS = 600
+UNPACK_SECONDS = 120
+CHECK_SECONDS = 30
+INSTALLED = Path("/var/lib/dpkg/status")
+PROGRAMS = ("apt-get", "apt-cache", "dpkg-deb")
+NEEDED_BYTES = 400_000_000
+BUILT_FOR = "/usr/lib/erlang"
+
+Progress = Callable[[str], None]
 
 
-def find_rabbitmq(progress: Callable[[str], None]) -> RabbitBinaries:
-    raise EngineMissingError("not built yet")
+def find_rabbitmq(progress: Progress, folder: Path = PROJECT / ".boxoffice" / "engines") -> RabbitBinaries:
+    """RabbitMQ under the folder; downloaded and unpacked the first time, without network after that.
+
+    Raises EngineMissingError with the reason.
+    """
+    missing = [program for program in PROGRAMS if shutil.which(program) is None]
+    if missing or not INSTALLED.is_file():
+        raise EngineMissingError("unpacking packages needs apt, and this system has none")
+    make_folder(folder)
+    with _only_one(folder):
+        root = folder / "rabbitmq"
+        if not root.exists():
+            _download_and_unpack(folder, root, progress)
+        binaries = _binaries_in(root)
+        _relocate(binaries.erlang)
+        _check_erlang(binaries)
+        return binaries
+
+
+@contextlib.contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Two starts at once: the second waits, and finds what the first unpacked."""
+    with (folder / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _download_and_unpack(folder: Path, root: Path, progress: Progress) -> None:
+    if shutil.disk_usage(folder).free < NEEDED_BYTES:
+        raise EngineMissingError(f"unpacking RabbitMQ needs {NEEDED_BYTES // 1_000_000} MB of free disk in {folder}")
+    work = folder / "unfinished"
+    shutil.rmtree(work, ignore_errors=True)
+    try:
+        apt = Apt(work / "apt")
+        progress("Reading the list of this system's packages")
+        apt.run("apt-get", "update")
+        _require_suitable(apt.run("apt-cache", "show", "--no-all-versions", "rabbitmq-server"))
+        progress("Downloading RabbitMQ and Erlang from this system's package archive (about 35 MB, once)")
+        apt.run("apt-get", "install", "--yes", "--download-only", "--no-install-recommends", "rabbitmq-server")
+        progress("Unpacking RabbitMQ and Erlang")
+        for package in apt.packages():
+            _run(["dpkg-deb", "-x", str(package), str(work / "root")], UNPACK_SECONDS, "unpacking a package")
+        (work / "root").rename(root)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _require_suitable(description: str) -> None:
+    version = next((line[9:] for line in description.splitlines() if line.startswith("Version: ")), "")
+    if not is_suitable(version):
+        raise EngineMissingError(f"this system's packages have RabbitMQ {version or '(none)'}; 3.10 or newer is needed")
+
+
+class Apt:
+    """apt with a private state, in which neither RabbitMQ nor Erlang is installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for part in ("lists/partial", "archives/partial"):
+            (folder / part).mkdir(parents=True)
+        (folder / "status").write_text(_installed_without_rabbitmq())
+        self._configuration = folder / "apt.conf"
+        self._configuration.write_text(self._settings())
+
+    def run(self, program: str, *arguments: str) -> str:
+        """Run one of apt's programs; returns what it printed."""
+        return _run([program, "--config-file", str(self._configuration), *arguments], APT_SECONDS, f"`{program}`")
+
+    def packages(self) -> list[Path]:
+        """The downloaded packages; apt has checked each against the signed list."""
+        return sorted((self._folder / "archives").glob("*.deb"))
+
+    def _settings(self) -> str:
+        settings = {
+            "Dir::State": self._folder,
+            "Dir::State::lists": self._folder / "lists",
+            "Dir::State::status": self._folder / "status",
+            "Dir::Cache": self._folder,
+            "Dir::Cache::archives": self._folder / "archives",
+            "Debug::NoLocking": "true",
+            "APT::Sandbox::User": "root",
+            "APT::Update::Error-Mode": "any",
+            "Acquire::Retries": "2",
+            "Acquire::http::Timeout": "30",
+            "Acquire::https::Timeout": "30",
+        }
+        # The hooks of the system tidy up the system's own cache, which is not ours to touch.
+        hooks = ("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success")
+        lines = [f'{name} "{value}";' for name, value in settings.items()]
+        return "\n".join([*(f"#clear {hook};" for hook in hooks), *lines, ""])
+
+
+def _installed_without_rabbitmq() -> str:
+    stanzas = INSTALLED.read_text(encoding="utf-8", errors="replace").split("\n\n")
+    return "\n\n".join(
+        part for part in stanzas if not part.startswith(("Package: rabbitmq-server\n", "Package: erlang"))
+    )
+
+
+def _run(command: list[str], timeout_seconds: float, what: str, environment: Mapping[str, str] | None = None) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603 - the command is ours
+            command,
+            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=timeout_seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise EngineMissingError(f"{what} did not finish within {timeout_seconds:.0f} s") from error
+    except subprocess.CalledProcessError as error:
+        words = " ".join((error.stderr or error.stdout or "").split())[-400:]
+        raise EngineMissingError(f"{what} failed (is there a network?): {words}") from error
+    return done.stdout
+
+
+def _binaries_in(root: Path) -> RabbitBinaries:
+    homes = [home for home in root.glob("usr/lib/rabbitmq/lib/rabbitmq_server-*") if is_suitable(read_version(home))]
+    erlang = root / "usr/lib/erlang"
+    if not homes or not list(erlang.glob("erts-*/bin/erlexec")):
+        raise EngineMissingError(f"{root} holds no usable RabbitMQ; remove that folder to download it again")
+    libraries = tuple(folder for pattern in ("usr/lib/*-linux-*", "lib/*-linux-*") for folder in root.glob(pattern))
+    return RabbitBinaries(homes[0], erlang, read_version(homes[0]), libraries)
+
+
+def _relocate(erlang: Path) -> None:
+    """Tell the `erl` script where it is now. At every start, because the project's folder may have been moved."""
+    script = erlang / "bin" / "erl"
+    original = erlang / "bin" / "erl.packaged"
+    if not original.exists():
+        shutil.copy2(script, original)
+    text = original.read_text().replace(f"ROOTDIR={BUILT_FOR}", f"ROOTDIR={shlex.quote(str(erlang))}")
+    if script.read_text() != text:
+        script.write_text(text)
+
+
+def _check_erlang(binaries: RabbitBinaries) -> None:
+    """Run it once with its cryptography, which is what lacks a library first."""
+    libraries = ":".join(str(folder) for folder in binaries.libraries)
+    question = "{ok, _} = application:ensure_all_started(crypto), halt(0)."
+    environment = {"LD_LIBRARY_PATH": libraries} if libraries else {}
+    _run([str(binaries.erlang / "bin" / "erl"), "-noshell", "-eval", question], CHECK_SECONDS, "Erlang", environment)
