@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ from deploy.local.databases import Templates
 from deploy.local.engines import Engines, start_engines
 from deploy.local.state import StateFolder
 from tests.databases import MakeDatabase, fresh_databases
+from tests.harness import delete_namespace, new_namespace
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +37,11 @@ def make_database(templates: Templates) -> Iterator[MakeDatabase]:
     """`make_database("orders")` gives the URL of a fresh database of that service for this one test."""
     with fresh_databases(templates) as make:
         yield make
+
+
+@pytest.fixture
+async def namespace(engines: Engines) -> AsyncIterator[str]:
+    """A namespace of exchanges and queues for this one test; its queues are removed at the end."""
+    name = new_namespace()
+    yield name
+    await delete_namespace(engines.amqp_url, name)
