@@ -90,10 +90,14 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         bound = socket.socket(family)
+    except OSError as error:
+        raise StartError(f"SANDBOX_HOST {host}: {error.strerror or error}") from error
+    try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
-        raise StartError(f"SANDBOX_HOST {host}, SANDBOX_PORT {port}: {error.strerror or error}") from error
+        bound.close()
+        raise StartError(f"SANDBOX_PORT {port} on {host}: {error.strerror or error}") from error
     return bound
 
 
