@@ -1,7 +1,7 @@
 """Engines in containers, through testcontainers, where a container engine answers.
 
-Each publishes its one port on 127.0.0.1. testcontainers' own reaper removes them should this process be killed. Data of a
-durable run is kept in a volume named after the state folder, so that a restart finds it again.
+Each publishes its one port on 127.0.0.1. testcontainers' own reaper removes them should this process be killed. Data
+of a durable run is kept in a volume named after the state folder, so that a restart finds it again.
 """
 
 import contextlib

@@ -11,9 +11,10 @@ import psycopg
 from psycopg import sql
 
 from deploy.local.state import PROJECT
+from shared.contracts.registry import ServiceName
 from shared.postgres.migrations import apply_migrations
 
-WITH_DATABASE = ("orders", "inventory", "payments", "reaper", "ticketing", "mailer")
+WITH_DATABASE: tuple[ServiceName, ...] = ("orders", "inventory", "payments", "reaper", "ticketing", "mailer")
 CONNECT_SECONDS = 10
 # Two launchers may share one given server: each of these steps first looks and then makes.
 PROVISION_LOCK = 7_238_001

@@ -6,7 +6,7 @@ Each engine is looked for in this order: given by a URL, on the machine, unpacke
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -68,7 +68,7 @@ class Search:
 
 
 class Engines:
-    """Both engines of one state folder, running."""
+    """The engines of one state folder, running. Asking for one that was not needed is a KeyError."""
 
     def __init__(self, choices: Mapping[EngineName, Choice], guard: Guard) -> None:
         self._choices = dict(choices)
@@ -80,7 +80,8 @@ class Engines:
         return {name: choice.way for name, choice in self._choices.items()}
 
     @property
-    def descriptions(self) -> dict[EngineName, str]:
+    def descriptions(self) -> dict[str, str]:
+        """A sentence about each engine."""
         return {name: choice.description for name, choice in self._choices.items()}
 
     @property
@@ -114,10 +115,11 @@ def start_engines(
     *,
     durable: bool,
     remove_state: bool = False,
+    needed: Sequence[EngineName] = ENGINES,
     environment: Mapping[str, str] | None = None,
     progress: Progress = lambda _: None,
 ) -> Engines:
-    """Find and start both engines; returns when both accept our login.
+    """Find and start the needed engines; returns when each accepts our login.
 
     `durable` False trades safety at a power cut for speed (tests). `remove_state` removes the folder at the end, even
     if this process is killed. Raises LocalError with what to install, or what else to do.
@@ -130,7 +132,7 @@ def start_engines(
     guard = Guard(state, remove_state=remove_state)
     choices: dict[EngineName, Choice] = {}
     try:
-        for name in ENGINES:
+        for name in needed:
             choices[name] = _find_and_start(name, search)
     except BaseException:
         with contextlib.suppress(Exception):

@@ -105,6 +105,8 @@ def spawn(
             user=account.uid if account else None,
             group=account.gid if account else None,
             extra_groups=[] if account else None,
+            # Others may pass through the state folder; what a child writes there is not for them.
+            umask=0o077,
         )
     pid_file = state.pids / f"{name}.json"
     _write_pid_file(pid_file, process.pid, stage, stop_signal)

@@ -1,0 +1,43 @@
+"""The command `boxoffice`.
+
+Every module `boxoffice/commands_*.py` adds its own: it has a function `register(app)` that gets the application.
+"""
+
+import importlib
+import pkgutil
+
+import typer
+from rich.console import Console
+
+import boxoffice
+from deploy.local.errors import LocalError
+
+EXIT_FAILED = 1
+
+app = typer.Typer(
+    name="boxoffice",
+    help="Sells tickets: never one twice, none stuck, no money kept for nothing.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_show_locals=False,
+)
+
+
+def register_commands() -> None:
+    """Let each `commands_*` module of this package add its commands."""
+    for module in sorted(pkgutil.iter_modules(boxoffice.__path__), key=lambda module: module.name):
+        if module.name.startswith("commands_"):
+            importlib.import_module(f"boxoffice.{module.name}").register(app)
+
+
+def main() -> int:
+    """Run the command line; returns the exit code. What is wrong with this machine is told without a traceback."""
+    register_commands()
+    try:
+        app()
+    except LocalError as error:
+        Console(stderr=True, soft_wrap=True).print(f"boxoffice: {error}", markup=False, highlight=False)
+        return EXIT_FAILED
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else EXIT_FAILED if ended.code else 0
+    return 0

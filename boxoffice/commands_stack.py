@@ -1,0 +1,109 @@
+"""`up`, `down`, `status`, `run`, `migrate`: the local stack from the command line."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from boxoffice import detached, reports
+from boxoffice.service import run_service
+from deploy.local.engines import start_engines
+from deploy.local.errors import LocalError
+from deploy.local.plan import read_replicas
+from deploy.local.processes import end_leftovers
+from deploy.local.provisioning import migrate as migrate_databases
+from deploy.local.stack import AlreadyRunning, LocalStack
+from deploy.local.state import StateFolder
+
+EXIT_NOT_READY = 1
+EXIT_NOT_RUNNING = 3
+EXIT_INTERRUPTED = 130
+
+Replicas = Annotated[
+    list[str] | None,
+    typer.Option(
+        envvar="BOXOFFICE_REPLICAS",
+        metavar="SERVICE=N",
+        help="How many of a service, as in inventory=3. May be repeated.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+
+
+def up(
+    replicas: Replicas = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once everything is ready.")] = False,
+) -> None:
+    """Start engines, services, the Paystack sandbox and the mail catcher. Ctrl-C stops all of it."""
+    state = StateFolder.from_environment()
+    wanted = read_replicas(replicas or [])
+    report = reports.Progress()
+    if detach:
+        detached.start(state, replicas or [], report)
+        return
+    stack = LocalStack(state, wanted, say=report.say)
+    try:
+        with report:
+            stack.run(report.ready)
+    except AlreadyRunning:
+        reports.show_already_running(state)
+    except KeyboardInterrupt:
+        report.say("Stopped before everything was up.")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
+def down() -> None:
+    """Stop the stack of this project, and whatever an interrupted one has left."""
+    state = StateFolder.from_environment()
+    if not state.marked:
+        typer.echo("Nothing is running.")
+        return
+    if detached.stop(state):
+        typer.echo("Everything is stopped.")
+        return
+    with state.lock() as ours:
+        if not ours:
+            raise LocalError(
+                "Another `boxoffice up` or `boxoffice migrate` is at work in this state folder; try again."
+            )
+        leftovers = end_leftovers(state)
+    typer.echo(f"Ended what was left: {', '.join(leftovers)}." if leftovers else "Nothing is running.")
+
+
+def status(as_json: AsJson = False) -> None:
+    """Show each process. Exit code 0 if all are ready, 1 if one is not, 3 if the stack is not running."""
+    states = reports.look(StateFolder.from_environment())
+    if as_json:
+        typer.echo(states.to_json())
+    else:
+        states.show()
+    if not states.running:
+        raise typer.Exit(EXIT_NOT_RUNNING)
+    if not states.all_ready:
+        raise typer.Exit(EXIT_NOT_READY)
+
+
+def run(service: Annotated[str, typer.Argument(help="The service's name, as in orders.")]) -> None:
+    """Run one service in the foreground, with the settings of the environment."""
+    raise typer.Exit(run_service(service))
+
+
+def migrate() -> None:
+    """Make and migrate every service's database, on the given or on our own PostgreSQL. Idempotent."""
+    state, report = StateFolder.from_environment(), reports.Progress()
+    state.create()
+    with state.lock() as ours:
+        if not ours:
+            raise LocalError("The stack is running, and migrated its databases when it started.")
+        engines = start_engines(state, durable=True, needed=["postgres"], progress=report.say)
+        try:
+            urls = migrate_databases(state, engines, os.environ, report.say)
+        finally:
+            engines.stop()
+    typer.echo(f"Migrated: {', '.join(urls)}.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (up, down, status, run, migrate):
+        app.command()(command)

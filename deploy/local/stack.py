@@ -1,0 +1,240 @@
+"""The whole local stack: engines, databases, services, the Paystack sandbox and the mail catcher."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from deploy.local import preflight, status
+from deploy.local.databases import WITH_DATABASE
+from deploy.local.demo_event import ensure_demo_event
+from deploy.local.engines import ENGINES, EngineName, Engines, start_engines
+from deploy.local.plan import (
+    Secrets,
+    Wiring,
+    catcher_environment,
+    read_port_offset,
+    sandbox_environment,
+    service_environment,
+)
+from deploy.local.provisioning import migrate, stack_secrets
+from deploy.local.signals import ignore_signals, stopped_by_signals
+from deploy.local.state import StateFolder
+from deploy.local.supervisor import Program, Supervisor
+from shared.contracts.registry import SERVICES, ServiceName
+
+READY_SECONDS = 90
+HELPER_GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a person needs to know of a stack that is ready."""
+
+    addresses: Mapping[str, str]
+    secrets: Secrets
+    engines: Mapping[str, str]
+    event_id: str
+
+
+class AlreadyRunning(Exception):
+    """Another launcher has this state folder."""
+
+
+class LocalStack:
+    """One stack in one state folder; `run` starts it and returns after it was told to stop."""
+
+    def __init__(
+        self,
+        state: StateFolder,
+        replicas: Mapping[ServiceName, int],
+        *,
+        environment: Mapping[str, str] | None = None,
+        say: Callable[[str], None] = print,
+    ) -> None:
+        self._state = state
+        self._replicas = replicas
+        self._environment = dict(os.environ if environment is None else environment)
+        self._say = say
+        self._record = status.StackRecord.of_this_process("starting")
+        self._groups: list[Supervisor] = []
+
+    def run(self, ready: Callable[[Summary], None]) -> None:
+        """Start everything, call `ready`, keep it running until SIGINT or SIGTERM, stop everything.
+
+        Raises AlreadyRunning, and LocalError in plain words if it cannot start; nothing runs on after that.
+        """
+        self._state.create()
+        with self._state.lock() as ours:
+            if not ours:
+                raise AlreadyRunning
+            with status.recorded(self._state), stopped_by_signals():
+                self._start_and_run(ready)
+
+    def _start_and_run(self, ready: Callable[[Summary], None]) -> None:
+        self._check_machine()
+        engines = start_engines(
+            self._state,
+            durable=True,
+            needed=self._needed_engines(),
+            environment=self._environment,
+            progress=self._say,
+        )
+        try:
+            wiring = self._wire(engines)
+            asyncio.run(self._run_processes(wiring, engines, ready))
+        finally:
+            ignore_signals()
+            self._say("Stopping PostgreSQL and RabbitMQ")
+            engines.stop()
+
+    def _check_machine(self) -> None:
+        preflight.check_disk(self._state.path)
+        for warning in (preflight.raise_open_files(), preflight.warn_of_memory()):
+            if warning:
+                self._say(warning)
+        bare = Wiring("", {}, stack_secrets(self._state), read_port_offset(self._environment), "", self._environment)
+        preflight.check_ports(bare, self._replicas)
+
+    def _needed_engines(self) -> list[EngineName]:
+        """An engine is not needed where every service was given its own URL."""
+        given = {
+            "postgres": all(self._given_database(service) for service in WITH_DATABASE),
+            "rabbitmq": all(self._environment.get(f"{service.upper()}_AMQP_URL") for service in SERVICES),
+        }
+        return [engine for engine in ENGINES if not given[engine]]
+
+    def _given_database(self, service: str) -> str:
+        return self._environment.get(f"{service.upper()}_DATABASE_URL", "")
+
+    def _wire(self, engines: Engines) -> Wiring:
+        return Wiring(
+            amqp_url=engines.amqp_url if "rabbitmq" in engines.chosen else "",
+            database_urls=migrate(self._state, engines, self._environment, self._say),
+            secrets=stack_secrets(self._state),
+            port_offset=read_port_offset(self._environment),
+            inherited=self._environment,
+        )
+
+    async def _run_processes(self, wiring: Wiring, engines: Engines, ready: Callable[[Summary], None]) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal, stop)
+        helpers = self._supervise(self._helpers(wiring))
+        services = self._supervise(self._services(wiring))
+        self._groups = [services, helpers]
+        self._record = replace(self._record, engines=engines.descriptions, addresses=addresses(wiring))
+        try:
+            self._say("Starting the services, the Paystack sandbox and the mail catcher")
+            helpers.start()
+            services.start()
+            if await self._wait_until_ready(stop):
+                event_id = await self._make_demo_event(wiring)
+                self._set_phase("ready")
+                ready(Summary(addresses(wiring), wiring.secrets, engines.descriptions, event_id))
+                await stop.wait()
+        finally:
+            self._set_phase("stopping")
+            self._say("Stopping the services")
+            for group in self._groups:
+                await group.stop()
+
+    def _on_signal(self, stop: asyncio.Event) -> None:
+        if stop.is_set():
+            self._say("Asked again: ending everything at once")
+            for group in self._groups:
+                group.kill()
+        stop.set()
+
+    async def _wait_until_ready(self, stop: asyncio.Event) -> bool:
+        """True once all are ready; False if told to stop before."""
+        ready = asyncio.create_task(self._everything_ready())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({ready, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (ready, stopped):
+            task.cancel()
+        await asyncio.gather(ready, stopped, return_exceptions=True)
+        if ready.cancelled():
+            return False
+        ready.result()
+        return True
+
+    async def _everything_ready(self) -> None:
+        await asyncio.gather(*(group.wait_until_ready(READY_SECONDS) for group in self._groups))
+
+    async def _make_demo_event(self, wiring: Wiring) -> str:
+        return await ensure_demo_event(self._state, wiring.url("inventory"), wiring.secrets.organiser_token)
+
+    def _supervise(self, programs: list[Program]) -> Supervisor:
+        return Supervisor(self._state, programs, self._say, self._write_record)
+
+    def _services(self, wiring: Wiring) -> list[Program]:
+        return [
+            service_program(service, replica, wiring)
+            for service in SERVICES
+            for replica in range(self._replicas.get(service, 1))
+        ]
+
+    def _helpers(self, wiring: Wiring) -> list[Program]:
+        sandbox = sandbox_environment(wiring, str(self._state.path / "sandbox.sqlite"))
+        catcher = catcher_environment(wiring, str(self._state.path / "catcher.data"))
+        return [
+            _helper("sandbox", sandbox, wiring),
+            _helper("catcher", catcher, wiring),
+        ]
+
+    def _set_phase(self, phase: status.Phase) -> None:
+        self._record = replace(self._record, phase=phase)
+        self._write_record()
+
+    def _write_record(self) -> None:
+        processes = tuple(
+            status.ProcessRecord(
+                kept.program.name,
+                kept.condition.value,
+                kept.child.pid if kept.child else None,
+                kept.program.port,
+                kept.program.ready_url,
+                kept.restarts,
+            )
+            for group in self._groups
+            for kept in group.kept
+        )
+        status.write(self._state, replace(self._record, processes=processes))
+
+
+def service_program(service: ServiceName, replica: int, wiring: Wiring) -> Program:
+    """One replica of a service, as a process. The first is named after the service, the others `orders-1` and so on."""
+    port = wiring.port(service, replica)
+    return Program(
+        name=service if replica == 0 else f"{service}-{replica}",
+        command=[sys.executable, "-m", "boxoffice", "run", service],
+        environment=service_environment(service, replica, wiring),
+        port=port,
+        ready_url=f"{wiring.url(service, replica)}/readyz",
+    )
+
+
+def _helper(name: str, environment: dict[str, str], wiring: Wiring) -> Program:
+    return Program(
+        name=name,
+        command=[sys.executable, "-m", f"deploy.{name}"],
+        environment=environment,
+        port=wiring.port(name),
+        ready_url=f"{wiring.url(name)}/readyz",
+        grace_seconds=HELPER_GRACE_SECONDS,
+    )
+
+
+def addresses(wiring: Wiring) -> dict[str, str]:
+    """What a person opens in a browser."""
+    return {
+        "Shop": f"{wiring.url('gateway')}/",
+        "Paystack sandbox": f"{wiring.url('sandbox')}/",
+        "Mail": f"{wiring.url('catcher')}/",
+        "Organiser (inventory)": wiring.url("inventory"),
+        "Orders": wiring.url("orders"),
+        "Gate (ticketing)": wiring.url("ticketing"),
+    }
