@@ -1,0 +1,1 @@
+"""Ticketing: issues signed tickets for paid orders, and revokes them."""

@@ -1,0 +1,198 @@
+"""`boxoffice tickets`: check a ticket anywhere, with no database, no network and no settings of a service."""
+
+import json
+import os
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from services.ticketing.codes import LEAST_DIGITS, derive_event_key, read_code, verify_code
+from services.ticketing.keys import parse_hex_keys
+from services.ticketing.qr import PREFIX, QrTicket, read_qr, verify_qr, verify_qr_with
+
+EXIT_VALID = 0
+EXIT_INVALID = 1
+EXIT_USAGE = 2
+KEYS_TIMEOUT_SECONDS = 10.0
+#: A list of public keys is far smaller.
+MOST_KEYS_BYTES = 64 * 1024
+
+tickets = typer.Typer(help="Check tickets without a database or a network.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(tickets, name="tickets")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is said of a ticket: why it is not valid, or what it says."""
+
+    why: str | None
+    facts: Mapping[str, object]
+
+
+class Usage(Exception):
+    """The command cannot be done as it was given; the text says what is missing."""
+
+
+@tickets.command()
+def verify(
+    ticket: Annotated[str, typer.Argument(help="A typed code, or the text of a QR.", metavar="CODE-OR-QR")],
+    public_key: Annotated[str | None, typer.Option(help="For a QR: the public key, 64 hex digits.")] = None,
+    keys: Annotated[str | None, typer.Option(help="For a QR: a file or URL (/v1/keys of ticketing).")] = None,
+    event_key: Annotated[
+        str | None, typer.Option(help="For a code: EVENT_ID:KEY as `tickets event-key` prints it; several with commas.")
+    ] = None,
+    event: Annotated[str | None, typer.Option(help="The event at this gate; a QR for another is refused.")] = None,
+    least_digits: Annotated[
+        int, typer.Option(help="Refuse codes with a shorter signature.", min=LEAST_DIGITS)
+    ] = LEAST_DIGITS,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Check a ticket. Exit code 0: genuine and in time; 1: not; 2: the command is incomplete.
+
+    It says that a ticket was issued by us, not that it was never revoked or shown before: that needs ticketing itself.
+    """
+    text = ticket.strip()
+    try:
+        event_id = _read_event(event) if event is not None else None
+        if text.startswith(PREFIX):
+            verdict = _verify_qr(text, public_key, keys, event_id)
+        else:
+            verdict = _verify_code(text, event_key, event_id, least_digits)
+    except Usage as error:
+        sys.stderr.write(f"boxoffice tickets verify: {error}\n")
+        raise typer.Exit(EXIT_USAGE) from None
+    _show(verdict, as_json=as_json)
+    raise typer.Exit(EXIT_VALID if verdict.why is None else EXIT_INVALID)
+
+
+@tickets.command("event-key")
+def print_event_key(event_id: Annotated[str, typer.Argument(help="The event's id.")]) -> None:
+    """Print the key that checks the typed codes of one event, from TICKETING_MASTER_KEYS.
+
+    Whoever has it can forge codes of this event, and of no other.
+    """
+    try:
+        event = _read_event(event_id)
+        masters = parse_hex_keys(os.environ.get("TICKETING_MASTER_KEYS", ""))
+    except Usage as error:
+        what = str(error)
+    except ValueError as error:
+        what = f"TICKETING_MASTER_KEYS {error}"
+    else:
+        print(",".join(f"{event}:{derive_event_key(master, event).hex()}" for master in masters.values()))
+        return
+    sys.stderr.write(f"boxoffice tickets event-key: {what}\n")
+    raise typer.Exit(EXIT_USAGE)
+
+
+def _verify_qr(text: str, public_key: str | None, keys: str | None, event_id: UUID | None) -> Verdict:
+    if (public_key is None) == (keys is None):
+        raise Usage("a QR is checked with --public-key HEX or with --keys FILE-OR-URL")
+    claimed = read_qr(text)
+    if public_key is not None:
+        genuine = verify_qr_with(text, _read_key(public_key))
+    else:
+        genuine = verify_qr(text, _load_keys(str(keys)))
+    if genuine is None:
+        return Verdict("this is not a ticket's QR" if claimed is None else "the signature is not by this key", {})
+    return Verdict(_why_not_now(genuine, event_id), _facts_of(genuine))
+
+
+def _why_not_now(ticket: QrTicket, event_id: UUID | None) -> str | None:
+    if event_id is not None and ticket.event_id != event_id:
+        return "the ticket is for another event"
+    if datetime.now(UTC) > ticket.valid_until:
+        return "the ticket's time is over"
+    return None
+
+
+def _facts_of(ticket: QrTicket) -> dict[str, object]:
+    return {
+        "event_id": str(ticket.event_id),
+        "code": str(ticket.code),
+        "tier_id": str(ticket.tier_id),
+        "key_id": ticket.key_id,
+        "issued_at": ticket.issued_at.isoformat(),
+        "valid_until": ticket.valid_until.isoformat(),
+    }
+
+
+def _verify_code(text: str, event_key: str | None, event_id: UUID | None, least_digits: int) -> Verdict:
+    if event_key is None:
+        raise Usage("a typed code is checked with --event-key EVENT_ID:KEY (`boxoffice tickets event-key` prints it)")
+    keys = _read_event_keys(event_key, event_id)
+    code = read_code(text)
+    if code is None:
+        return Verdict("this is no ticket code", {})
+    for event, key in keys:
+        if verify_code(code, [key], event, least_digits=least_digits):
+            return Verdict(None, {"event_id": str(event), "code": str(code)})
+    return Verdict("the code was not signed with this event's key", {})
+
+
+def _read_event_keys(text: str, event_id: UUID | None) -> list[tuple[UUID, bytes]]:
+    keys = []
+    for part in text.split(","):
+        event, separator, key = part.strip().rpartition(":")
+        if not separator and event_id is None:
+            raise Usage("--event-key is EVENT_ID:KEY, or the key alone with --event EVENT_ID")
+        of_event = _read_event(event) if separator else event_id
+        assert of_event is not None
+        if event_id is not None and of_event != event_id:
+            raise Usage("--event names another event than --event-key")
+        keys.append((of_event, _read_key(key)))
+    return keys
+
+
+def _read_event(text: str) -> UUID:
+    try:
+        return UUID(text.strip())
+    except ValueError:
+        raise Usage(f"{text!r} is no event id (a UUID)") from None
+
+
+def _read_key(text: str) -> bytes:
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError:
+        raise Usage("a key has 64 hex digits") from None
+    if len(key) != 32:
+        raise Usage("a key has 64 hex digits")
+    return key
+
+
+def _load_keys(place: str) -> dict[str, bytes]:
+    try:
+        document = json.loads(_fetch(place) if place.startswith(("http://", "https://")) else Path(place).read_bytes())
+    except (OSError, ValueError) as error:
+        raise Usage(f"no keys from {place}: {error}") from error
+    if not isinstance(document, dict):
+        raise Usage(f"{place} holds no keys: it must be a JSON object of key id to hex")
+    return {str(key_id): _read_key(str(key)) for key_id, key in document.items()}
+
+
+def _fetch(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=KEYS_TIMEOUT_SECONDS) as response:  # noqa: S310 - http(s) was checked
+        body: bytes = response.read(MOST_KEYS_BYTES)
+    return body
+
+
+def _show(verdict: Verdict, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps({"valid": verdict.why is None, "why": verdict.why, **verdict.facts}))
+        return
+    print("valid" if verdict.why is None else f"not valid: {verdict.why}")
+    for name, value in verdict.facts.items():
+        print(f"  {name}: {value}")

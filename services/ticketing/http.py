@@ -1,0 +1,55 @@
+"""Ticketing's routes: public keys for gates, an order's tickets for operators."""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from services.ticketing import store
+from services.ticketing.signing import Signer
+from shared.http.problems import Problem
+from shared.http.requests import json_response, read_uuid, require_role
+from shared.postgres.database import Database
+
+
+class TicketingRoutes:
+    """The routes, with what they need."""
+
+    def __init__(self, database: Database, signer: Signer, roles_by_token: Mapping[str, str]) -> None:
+        self._database = database
+        self._signer = signer
+        self._roles_by_token = roles_by_token
+
+    def routes(self) -> list[web.RouteDef]:
+        """All of them."""
+        return [
+            web.get("/v1/keys", self.get_keys),
+            web.get("/v1/admin/orders/{order_id}/tickets", self.get_tickets),
+        ]
+
+    async def get_keys(self, _: web.Request) -> web.Response:
+        """The public keys that verify QR texts: key id to 64 hex digits. Not secret."""
+        keys = {key_id: key.hex() for key_id, key in self._signer.public_keys.items()}
+        return json_response(keys, headers={"Cache-Control": "public, max-age=60"})
+
+    async def get_tickets(self, request: web.Request) -> web.Response:
+        """One order's tickets, valid and revoked, and what requests to revoke came to."""
+        require_role(request, self._roles_by_token, "organiser", "operator")
+        order_id = read_uuid(request, "order_id", what="order")
+        async with self._database.acquire() as connection:
+            orders = await store.list_issued_orders(connection, order_ids=[order_id])
+            tickets = await store.list_ticket_details(connection, order_id=order_id)
+            revocations = await store.list_revocations(connection, order_ids=[order_id])
+        if order_id not in orders:
+            raise Problem(404, "not_found", "no tickets were issued for such an order")
+        order = orders[order_id]
+        return json_response(
+            {
+                "order_id": order_id,
+                "reference": order.reference,
+                "email": order.email,
+                "event": order.event.model_dump(mode="json"),
+                "charge_id": order.charge_id,
+                "tickets": tickets,
+                "revocations": [{"number": number, "outcome": outcome} for (_, number), outcome in revocations.items()],
+            }
+        )

@@ -1,0 +1,148 @@
+"""Ticketing's statements: one coroutine each."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from services.ticketing.domain import IssuedOrder, Outcome, Ticket, TicketKey, TicketRow
+from shared.contracts.base import IssuedTicket, SoldEvent
+from shared.contracts.orders import OrderPaidV1
+from shared.postgres.database import Connection
+from shared.postgres.queries import Queries
+
+_QUERIES = Queries("services.ticketing")
+
+
+async def insert_orders(connection: Connection, *, order_ids: Sequence[UUID]) -> None:
+    """Make the rows of orders nobody has heard of."""
+    await connection.execute(_QUERIES["insert_orders"], order_ids)
+
+
+async def lock_orders(connection: Connection, *, order_ids: Sequence[UUID]) -> None:
+    """Hold the orders for the rest of the transaction."""
+    await connection.execute(_QUERIES["lock_orders"], order_ids)
+
+
+async def list_issued_orders(connection: Connection, *, order_ids: Sequence[UUID]) -> dict[UUID, IssuedOrder]:
+    """Those that are known to be paid, by id."""
+    rows = await connection.fetch(_QUERIES["list_issued_orders"], order_ids)
+    return {
+        row["order_id"]: IssuedOrder(
+            order_id=row["order_id"],
+            reference=row["reference"],
+            email=row["email"],
+            event=SoldEvent.model_validate(row["event"]),
+            charge_id=row["charge_id"],
+        )
+        for row in rows
+    }
+
+
+async def mark_orders_issued(connection: Connection, *, orders: Sequence[OrderPaidV1], now: datetime) -> set[UUID]:
+    """Which of these orders are to get their tickets in this transaction; the others have them."""
+    rows = await connection.fetch(
+        _QUERIES["mark_orders_issued"],
+        [order.order_id for order in orders],
+        [order.reference for order in orders],
+        [order.email for order in orders],
+        [order.event.id for order in orders],
+        [order.event.model_dump(mode="json") for order in orders],
+        [order.charge_id for order in orders],
+        now,
+    )
+    return {row["order_id"] for row in rows}
+
+
+async def insert_tickets(connection: Connection, *, tickets: Sequence[Ticket], now: datetime) -> set[TicketKey]:
+    """The tickets that are in; the code of each other one exists already."""
+    rows = await connection.fetch(
+        _QUERIES["insert_tickets"],
+        [ticket.place.order_id for ticket in tickets],
+        [ticket.place.number for ticket in tickets],
+        [ticket.place.event.id for ticket in tickets],
+        [ticket.place.tier_id for ticket in tickets],
+        [ticket.place.tier_name for ticket in tickets],
+        [ticket.code for ticket in tickets],
+        [ticket.qr for ticket in tickets],
+        [ticket.code_key_id for ticket in tickets],
+        [ticket.qr_key_id for ticket in tickets],
+        now,
+    )
+    return {_key(row) for row in rows}
+
+
+async def list_tickets(connection: Connection, *, order_ids: Sequence[UUID]) -> list[TicketRow]:
+    """All tickets of these orders, by order and number."""
+    rows = await connection.fetch(_QUERIES["list_tickets"], order_ids)
+    return [
+        TicketRow(
+            order_id=row["order_id"],
+            issued=IssuedTicket.model_construct(
+                number=row["number"],
+                tier_id=row["tier_id"],
+                tier_name=row["tier_name"],
+                code=row["code"],
+                qr=row["qr"],
+            ),
+            is_valid=row["status"] == "valid",
+        )
+        for row in rows
+    ]
+
+
+async def insert_revocations(connection: Connection, *, keys: Iterable[TicketKey]) -> None:
+    """Keep what is asked to be revoked."""
+    await connection.execute(_QUERIES["insert_revocations"], *_columns(keys))
+
+
+async def list_open_revocations(connection: Connection, *, order_ids: Sequence[UUID]) -> list[TicketKey]:
+    """Requests without an outcome, of orders that are known to be paid."""
+    return [_key(row) for row in await connection.fetch(_QUERIES["list_open_revocations"], order_ids)]
+
+
+async def list_revocations(connection: Connection, *, order_ids: Sequence[UUID]) -> dict[TicketKey, Outcome]:
+    """How requests ended."""
+    return {_key(row): row["outcome"] for row in await connection.fetch(_QUERIES["list_revocations"], order_ids)}
+
+
+async def lock_tickets(connection: Connection, *, keys: Iterable[TicketKey]) -> set[TicketKey]:
+    """Hold the tickets that exist, and return them."""
+    return {_key(row) for row in await connection.fetch(_QUERIES["lock_tickets"], *_columns(keys))}
+
+
+async def list_admitted(connection: Connection, *, keys: Iterable[TicketKey]) -> set[TicketKey]:
+    """Those that were let in. Call it when their rows are locked."""
+    return {_key(row) for row in await connection.fetch(_QUERIES["list_admitted"], *_columns(keys))}
+
+
+async def settle_revocations(
+    connection: Connection, *, outcomes: Sequence[tuple[TicketKey, Outcome]], now: datetime
+) -> None:
+    """Give requests their outcome."""
+    await connection.execute(
+        _QUERIES["settle_revocations"],
+        *_columns(key for key, _ in outcomes),
+        [outcome for _, outcome in outcomes],
+        now,
+    )
+
+
+async def mark_tickets_revoked(connection: Connection, *, keys: Iterable[TicketKey], now: datetime) -> None:
+    """Revoke."""
+    await connection.execute(_QUERIES["mark_tickets_revoked"], *_columns(keys), now)
+
+
+async def list_ticket_details(connection: Connection, *, order_id: UUID) -> list[dict[str, Any]]:
+    """One order's tickets with their times, for an operator."""
+    rows = await connection.fetch(_QUERIES["list_tickets"], [order_id])
+    return [{name: value for name, value in row.items() if name != "order_id"} for row in rows]
+
+
+def _key(row: Any) -> TicketKey:
+    return row["order_id"], row["number"]
+
+
+def _columns(keys: Iterable[TicketKey]) -> tuple[list[UUID], list[int]]:
+    pairs = list(keys)
+    return [order_id for order_id, _ in pairs], [number for _, number in pairs]
