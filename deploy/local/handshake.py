@@ -5,6 +5,7 @@ import re
 import socket
 import urllib.parse
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import aiormq
@@ -32,9 +33,11 @@ class Broker:
 
 
 def log_in(amqp_url: str, timeout_seconds: float = 5.0) -> Broker:
-    """Log in, and leave again. Raises NotReadyError. Call it from a thread without a running event loop."""
+    """Log in, and leave again. Raises NotReadyError. Blocks, and works with or without a running event loop."""
     _require_listener(amqp_url, timeout_seconds)
-    return asyncio.run(_log_in(amqp_url, timeout_seconds))
+    # A thread of its own, because this one may be inside an event loop (an asynchronous test that restarts a broker).
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        return executor.submit(lambda: asyncio.run(_log_in(amqp_url, timeout_seconds))).result()
 
 
 def _require_listener(amqp_url: str, timeout_seconds: float) -> None:

@@ -72,7 +72,7 @@ class RabbitNode:
     def start(self) -> None:
         """Start the node and wait until it accepts our login. Raises LocalError within two minutes."""
         if not self._ports:
-            self._ports = {name: self._state.port(name) for name in ("amqp", "distribution", "epmd")}
+            self.use_ports(**{name: self._state.port(name) for name in ("amqp", "distribution", "epmd")})
         for name, port in self._ports.items():
             require_free(port, f"RabbitMQ, {name}", "End that process, or start again.")
         self._write_files()
@@ -85,6 +85,10 @@ class RabbitNode:
         except BaseException:
             self.stop()
             raise
+
+    def use_ports(self, *, amqp: int, distribution: int, epmd: int) -> None:
+        """Choose the ports instead of taking free ones."""
+        self._ports = {"amqp": amqp, "distribution": distribution, "epmd": epmd}
 
     def stop(self) -> None:
         """A clean stop of the node, then the end of its epmd."""

@@ -1,0 +1,223 @@
+"""The resolver on real engines: each way it finds them, where they listen, and that they never stay behind."""
+
+import os
+import shutil
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import psycopg
+import pytest
+
+from deploy.local import postgres, unpack
+from deploy.local.engines import Engines, start_engines
+from deploy.local.errors import EngineMissingError, LocalError, PortTakenError
+from deploy.local.handshake import log_in
+from deploy.local.postgres import PostgresServer
+from deploy.local.processes import find_process
+from deploy.local.rabbitmq import RabbitBinaries, RabbitNode
+from deploy.local.state import PROJECT, StateFolder
+from tests.processes import LOOPBACK, listening_addresses, processes_of
+from tests.waiting import until
+
+LAUNCHER = """
+import sys, time
+from pathlib import Path
+from deploy.local.engines import start_engines
+from deploy.local.state import StateFolder
+engines = start_engines(StateFolder(Path(sys.argv[1])), durable=True, remove_state="throw-away" in sys.argv)
+print(engines.database_url, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def state() -> Iterator[StateFolder]:
+    """A state folder with a space in its path."""
+    folder = Path(tempfile.mkdtemp(prefix="boxoffice-test-"))
+    # Passable, as a home folder usually is, so that the engine's own user reaches it when we are root.
+    folder.chmod(0o711)
+    yield StateFolder(folder / "state folder")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def test_session_engines_are_new_enough_and_ours(engines: Engines) -> None:
+    with psycopg.connect(engines.database_url) as connection:
+        assert connection.info.server_version >= 140_000
+        assert connection.execute("SHOW max_connections").fetchone() == ("300",)
+    assert log_in(engines.amqp_url).suitable
+    assert engines.rabbitmq.pid not in {None, *_system_pids("beam.smp")} or engines.chosen["rabbitmq"] == "given"
+
+
+def _system_pids(name: str) -> set[int]:
+    listening = {found.pid for found in psutil.net_connections("tcp") if found.laddr and found.laddr.port == 5672}
+    return {pid for pid in listening if pid and psutil.Process(pid).name() == name}
+
+
+def test_everything_listens_on_this_machine_only(engines: Engines) -> None:
+    if engines.postgres.pid is None or engines.rabbitmq.pid is None:
+        pytest.skip("these engines are not our processes")
+    folder = Path(psutil.Process(engines.rabbitmq.pid).environ()["HOME"]).parent
+    found = processes_of(folder)
+    addresses = listening_addresses(found)
+    assert {address for address, _ in addresses} <= LOOPBACK
+    # PostgreSQL, AMQP, the node's distribution port and its epmd: all four were seen.
+    assert len({port for _, port in addresses}) == 4
+    assert "epmd" in {process.name() for process in found}
+
+
+def test_given_engines_are_used_and_left_running(engines: Engines, state: StateFolder) -> None:
+    settings = {"BOXOFFICE_DATABASE_URL": engines.database_url, "BOXOFFICE_AMQP_URL": engines.amqp_url}
+    given = start_engines(state, durable=True, environment=settings)
+    assert given.chosen == {"postgres": "given", "rabbitmq": "given"}
+    given.stop()
+    with psycopg.connect(engines.database_url) as connection:
+        assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_given_url_that_leads_nowhere_is_named(state: StateFolder) -> None:
+    with pytest.raises(LocalError, match="BOXOFFICE_DATABASE_URL cannot be used"):
+        start_engines(state, durable=True, environment={"BOXOFFICE_DATABASE_URL": "postgresql://x@127.0.0.1:1/x"})
+    assert processes_of(state.path) == []
+
+
+def test_postgres_from_the_wheel_keeps_its_data(state: StateFolder) -> None:
+    state.create()
+    server = PostgresServer(state, postgres.find_in_wheel(), durable=False)
+    for statement in ("CREATE TABLE kept AS SELECT 7 AS row", "SELECT row FROM kept"):
+        server.start()
+        try:
+            with psycopg.connect(server.url) as connection:
+                assert connection.info.server_version >= 180_000
+                connection.execute(statement)
+            assert {address for address, _ in listening_addresses(processes_of(state.path))} <= LOOPBACK
+        finally:
+            server.stop()
+    assert processes_of(state.path) == []
+    assert stat.S_IMODE((state.path / "secrets.json").stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs engines as another user")
+def test_root_keeps_data_where_the_engines_user_reaches_it() -> None:
+    folder = Path(tempfile.mkdtemp(prefix="boxoffice-test-"))
+    # Nobody but root passes here, as through /root.
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    running = start_engines(
+        StateFolder(folder / "state"), durable=False, remove_state=True, needed=["postgres"], environment=_machine()
+    )
+    assert running.postgres.pid is not None
+    data = Path(psutil.Process(running.postgres.pid).cwd())
+    assert psutil.Process(running.postgres.pid).uids().real != 0
+    assert folder not in data.parents
+    running.stop()
+    assert not data.parent.exists()
+    folder.rmdir()
+
+
+def test_rabbitmq_unpacked_without_root_runs_from_any_folder(state: StateFolder) -> None:
+    try:
+        unpacked = unpack.find_rabbitmq(print)
+    except EngineMissingError as reason:
+        pytest.skip(f"the distribution's packages cannot be had here: {reason}")
+    state.create()
+    moved = state.path / "engines"
+    shutil.copytree(PROJECT / ".boxoffice" / "engines" / "rabbitmq", moved / "rabbitmq", symlinks=True)
+    binaries = unpack.find_rabbitmq(print, moved)
+    assert binaries.version == unpacked.version
+    node = RabbitNode(state, binaries)
+    node.start()
+    try:
+        assert log_in(node.url).suitable
+        found = processes_of(state.path)
+        programs = {Path(process.exe()) for process in found if process.name() in {"beam.smp", "epmd"}}
+        assert len(programs) == 2
+        assert all(moved in program.parents for program in programs)
+        assert {address for address, _ in listening_addresses(found)} <= LOOPBACK
+    finally:
+        node.stop()
+    assert processes_of(state.path) == []
+
+
+async def test_killed_launcher_leaves_nothing_behind(state: StateFolder) -> None:
+    launcher, _ = _launch(state, "throw-away")
+    assert len(processes_of(state.path)) >= 4
+    _kill(launcher)
+    await until(lambda: not processes_of(state.path), 30, "every process of the killed launcher ended")
+    await until(lambda: not state.path.exists(), 10, "the throw-away state is removed")
+
+
+async def test_next_start_ends_what_even_the_guard_left_and_keeps_the_data(state: StateFolder) -> None:
+    launcher, url = _launch(state)
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 7 AS row")
+    before = {name: find_process(state.pids / f"{name}.json") for name in ("postgres", "rabbitmq", "epmd")}
+    for process in psutil.Process(launcher.pid).children():
+        if "deploy.local.guard" in process.cmdline():
+            process.kill()
+    _kill(launcher)
+    assert all(process and process.is_running() for process in before.values())
+
+    said: list[str] = []
+    again = start_engines(state, durable=True, environment=_machine(), progress=said.append)
+    try:
+        assert "Ended what an interrupted run had left" in said[0]
+        assert not any(process and process.is_running() for process in before.values())
+        with psycopg.connect(again.database_url) as connection:
+            assert connection.execute("SELECT row FROM kept").fetchone() == (7,)
+        assert log_in(again.amqp_url).suitable
+    finally:
+        again.stop()
+    assert processes_of(state.path) == []
+    assert list(state.pids.iterdir()) == []
+
+
+def test_taken_port_is_named_with_its_owner(state: StateFolder) -> None:
+    state.create()
+    node = RabbitNode(state, _any_rabbit())
+    with socket.socket() as intruder:
+        intruder.bind(("127.0.0.1", 0))
+        intruder.listen()
+        port = intruder.getsockname()[1]
+        node.use_ports(amqp=port, distribution=state.port("distribution"), epmd=state.port("epmd"))
+        with pytest.raises(PortTakenError, match=rf"Port {port} .*process {os.getpid()}"):
+            node.start()
+    assert processes_of(state.path) == []
+
+
+def test_path_that_rabbitmq_cannot_stand_is_refused_in_words() -> None:
+    with pytest.raises(LocalError, match="its path contains '"):
+        RabbitNode(StateFolder(Path("/tmp/it's")), _any_rabbit())
+
+
+def _any_rabbit() -> RabbitBinaries:
+    return RabbitBinaries(Path("/nowhere"), Path("/nowhere"), "3.10.8")
+
+
+def _machine() -> dict[str, str]:
+    return {"BOXOFFICE_ENGINES": os.environ.get("BOXOFFICE_ENGINES", "machine")}
+
+
+def _launch(state: StateFolder, *arguments: str) -> tuple[subprocess.Popen[str], str]:
+    launcher = subprocess.Popen(
+        [sys.executable, "-c", LAUNCHER, str(state.path), *arguments],
+        env={**os.environ, **_machine(), "PYTHONPATH": str(PROJECT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert launcher.stdout is not None
+    url = launcher.stdout.readline().strip()
+    assert url, "the launcher did not start its engines"
+    return launcher, url
+
+
+def _kill(launcher: subprocess.Popen[str]) -> None:
+    launcher.send_signal(signal.SIGKILL)
+    launcher.wait()
+    assert launcher.stdout is not None
+    launcher.stdout.close()
