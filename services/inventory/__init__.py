@@ -1,0 +1,1 @@
+"""Owns events, tiers and the stock table; holds places for orders."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 import orjson
@@ -13,7 +13,7 @@ from asyncpg.pool import PoolConnectionProxy
 from shared.postgres.errors import ENGINE_DOWN
 
 #: A connection as handlers and stores get it.
-Connection = PoolConnectionProxy[asyncpg.Record]
+Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 _log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Database:
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     @property
-    def pool(self) -> asyncpg.Pool[asyncpg.Record]:
+    def pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         """The open pool; ConnectionError before ``open`` is done, so that callers wait as for an absent engine."""
         if self._pool is None:
             raise ConnectionError("the database is not connected yet")
@@ -53,7 +53,7 @@ class Database:
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 5.0)
 
-    async def _create_pool(self) -> asyncpg.Pool[asyncpg.Record]:
+    async def _create_pool(self) -> "asyncpg.Pool[asyncpg.Record]":
         pool: asyncpg.Pool[asyncpg.Record] = await asyncpg.create_pool(
             self._url,
             min_size=1,
@@ -106,7 +106,7 @@ class Database:
             pool.terminate()
 
 
-async def _set_codecs(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def _set_codecs(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     def encode(value: Any) -> str:
         return orjson.dumps(value).decode()
 

@@ -4,7 +4,15 @@ import os
 import sys
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import Field, SecretStr, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 #: A period in seconds.
@@ -73,6 +81,37 @@ def parse_keys(text: SecretStr) -> dict[str, bytes]:
         keys[key_id] = secret.encode()
     return keys
 
+
+def parse_roles(text: SecretStr) -> dict[str, str]:
+    """``role:token,role:token`` as a mapping from token to role.
+
+    Raises ValueError when a role is missing, or a token is missing, repeated or shorter than 16 characters.
+    """
+    roles: dict[str, str] = {}
+    for part in text.get_secret_value().split(","):
+        role, _, token = part.strip().partition(":")
+        if not role or token in roles or len(token) < 16:
+            raise ValueError("must be role:token[,role:token], each token once and of 16 characters or more")
+        roles[token] = role
+    return roles
+
+
+def check_keys(text: SecretStr) -> SecretStr:
+    """A validator for fields that ``parse_keys`` reads later."""
+    parse_keys(text)
+    return text
+
+
+def check_roles(text: SecretStr) -> SecretStr:
+    """A validator for fields that ``parse_roles`` reads later."""
+    parse_roles(text)
+    return text
+
+
+#: ``id:secret[,id:secret]``; read with ``parse_keys``.
+Keys = Annotated[SecretStr, AfterValidator(check_keys)]
+#: ``role:token[,role:token]``; read with ``parse_roles``.
+RoleTokens = Annotated[SecretStr, AfterValidator(check_roles)]
 
 S = TypeVar("S", bound=ServiceSettings)
 

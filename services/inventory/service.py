@@ -1,0 +1,20 @@
+"""Inventory put together."""
+
+from services.inventory.handlers import make_handlers
+from services.inventory.http import Routes
+from services.inventory.loops import AskAboutHolds
+from services.inventory.settings import InventorySettings
+from shared.runtime.clock import Clock
+from shared.runtime.loops import Loop
+from shared.runtime.service import Service
+from shared.runtime.settings import parse_roles
+
+
+def build(settings: InventorySettings, clock: Clock | None = None) -> Service:
+    """The service, not yet started."""
+    service = Service("inventory", settings, clock=clock)
+    service.consume(make_handlers(settings))
+    service.serve(Routes(service.transactions, parse_roles(settings.admin_tokens)).all())
+    ask = AskAboutHolds(service.transactions, service.metrics, settings)
+    service.add_loop(Loop("ask about holds", ask.run_once, interval_seconds=60, clock=service.clock))
+    return service

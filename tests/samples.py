@@ -1,0 +1,94 @@
+"""Messages and values that tests build on."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from shared.contracts.base import Item, PricedLine, SoldEvent
+from shared.contracts.gateway import CheckoutRequestedV1
+from shared.contracts.inventory import StockReservedV1
+from shared.contracts.orders import OrderCreatedV1, OrderExpiredV1, OrderPaidV1
+from shared.contracts.payments import PaymentConfirmedV1
+
+EMAIL = "ada@example.com"
+REFERENCE = "VK9HHU"
+#: A time to pay that no test lives to see, and one that is over.
+LATER = datetime(2030, 1, 1, tzinfo=UTC)
+EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
+EVENT = SoldEvent(
+    id=UUID(int=7),
+    title="Night of the Long Drums",
+    starts_at=datetime(2031, 5, 1, 19, tzinfo=UTC),
+    ends_at=datetime(2031, 5, 1, 23, tzinfo=UTC),
+    venue="Freedom Park, Lagos",
+)
+TIER = UUID(int=11)
+PRICE_KOBO = 500_000
+
+
+def checkout(order_id: UUID | None = None, *lines: tuple[UUID, int], **changes: Any) -> CheckoutRequestedV1:
+    """A checkout of two places of one tier, unless told otherwise."""
+    fields: dict[str, Any] = {
+        "order_id": order_id or uuid4(),
+        "email": EMAIL,
+        "items": tuple(Item(tier_id=tier_id, quantity=places) for tier_id, places in lines or ((TIER, 2),)),
+        "request_hash": "ab" * 32,
+        "requested_at": datetime.now(UTC),
+    }
+    return CheckoutRequestedV1(**fields | changes)
+
+
+def created(order_id: UUID | None = None, *lines: tuple[UUID, int], **changes: Any) -> OrderCreatedV1:
+    """A new order of one place of one tier, unless told otherwise."""
+    fields: dict[str, Any] = {
+        "order_id": order_id or uuid4(),
+        "reference": REFERENCE,
+        "email": EMAIL,
+        "lines": tuple(Item(tier_id=tier_id, quantity=places) for tier_id, places in lines or ((TIER, 1),)),
+        "expires_at": LATER,
+    }
+    return OrderCreatedV1(**fields | changes)
+
+
+def reserved(order_id: UUID | None = None, **changes: Any) -> StockReservedV1:
+    """Two places held, 10,000 naira."""
+    fields: dict[str, Any] = {
+        "order_id": order_id or uuid4(),
+        "reference": REFERENCE,
+        "email": EMAIL,
+        "event": EVENT,
+        "lines": (PricedLine(tier_id=TIER, tier_name="VIP", quantity=2, price_kobo=PRICE_KOBO),),
+        "total_kobo": 2 * PRICE_KOBO,
+        "currency": "NGN",
+        "expires_at": LATER,
+    }
+    return StockReservedV1(**fields | changes)
+
+
+def paid(order_id: UUID | None = None, **changes: Any) -> OrderPaidV1:
+    """The order of ``reserved``, paid."""
+    return OrderPaidV1(**reserved(order_id).model_dump() | {"charge_id": "4099260516"} | changes)
+
+
+def confirmed(order_id: UUID, charge_id: str = "4099260516", **changes: Any) -> PaymentConfirmedV1:
+    """A charge for the order of ``reserved``."""
+    fields: dict[str, Any] = {
+        "order_id": order_id,
+        "charge_id": charge_id,
+        "reference": f"bx-{charge_id}",
+        "amount_kobo": 2 * PRICE_KOBO,
+        "currency": "NGN",
+        "paid_at": datetime.now(UTC),
+    }
+    return PaymentConfirmedV1(**fields | changes)
+
+
+def expired(order_id: UUID, **changes: Any) -> OrderExpiredV1:
+    """The order of ``reserved``, not paid in time."""
+    fields: dict[str, Any] = {"order_id": order_id, "reference": REFERENCE, "expires_at": EARLIER, "email": EMAIL}
+    return OrderExpiredV1(**fields | changes)
+
+
+def in_seconds(seconds: float) -> datetime:
+    """A moment from now."""
+    return datetime.now(UTC) + timedelta(seconds=seconds)
