@@ -1,0 +1,1 @@
+"""The referee: owns orders, and decides once how each leaves ``pending``."""

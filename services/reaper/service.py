@@ -1,0 +1,18 @@
+"""The reaper put together."""
+
+from services.reaper.handlers import make_handlers
+from services.reaper.loops import Reaper
+from services.reaper.settings import ReaperSettings
+from shared.runtime.clock import Clock
+from shared.runtime.loops import Loop
+from shared.runtime.service import Service
+
+
+def build(settings: ReaperSettings, clock: Clock | None = None) -> Service:
+    """The service, not yet started."""
+    service = Service("reaper", settings, clock=clock)
+    reaper = Reaper(service.transactions, service.metrics, settings)
+    loop = service.add_loop(Loop("reap", reaper.run_once, interval_seconds=settings.wake_seconds, clock=service.clock))
+    service.add_loop(Loop("forget", reaper.forget, interval_seconds=3600))
+    service.consume(make_handlers(loop.wake))
+    return service
