@@ -118,7 +118,8 @@ async def attachment(request: web.Request) -> web.Response:
     return web.Response(
         body=attachment_content(mail, number),
         content_type=described.content_type,
-        headers={**_HARMLESS, "Content-Disposition": disposition},
+        # In a sandbox a browser's own PDF viewer would stay blank; images and PDFs cannot act for this page anyway.
+        headers={**({"X-Content-Type-Options": "nosniff"} if shown else _HARMLESS), "Content-Disposition": disposition},
     )
 
 

@@ -29,8 +29,9 @@ _ROUTES: Final[tuple[tuple[str, str, str, Handler], ...]] = (
     ("set_session_timeout", "PUT", "/integration/payment_session_timeout", api_events.set_session_timeout),
     ("list_webhooks", "GET", "/integration/webhooks/events", api_events.list_events),
     ("lookup_webhooks", "GET", "/integration/webhooks/events/lookup", api_events.lookup),
-    ("fetch_webhook", "GET", r"/integration/webhooks/events/{id:\d{1,20}}", api_events.fetch),
+    ("fetch_webhook", "GET", r"/integration/webhooks/events/{id:[0-9a-f]{24}}", api_events.fetch),
     ("resend_webhooks", "POST", "/integration/webhooks/events/resend", api_events.resend),
+    ("resend_matching", "POST", "/integration/webhooks/events/resend-matching", api_events.resend_matching),
 )
 
 ENDPOINTS: Final = frozenset(name for name, *_ in _ROUTES)

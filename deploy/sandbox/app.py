@@ -88,8 +88,10 @@ async def _close(app: web.Application) -> None:
 def bind(host: str, port: int) -> socket.socket:
     """Take the port; 0 takes a free one. Raises `StartError`."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        bound = socket.socket(family)
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = found[0]
+        # asyncio switches Nagle's delay off only for sockets that name their protocol.
+        bound = socket.socket(family, kind, protocol)
     except OSError as error:
         raise StartError(f"SANDBOX_HOST {host}: {error.strerror or error}") from error
     try:

@@ -61,8 +61,8 @@ class Bank:
 
     @staticmethod
     def now() -> float:
-        """Return seconds since the epoch."""
-        return time.time()
+        """Return seconds since the epoch, to the millisecond: all that the API shows, so filters by it are exact."""
+        return round(time.time(), 3)
 
     def is_idle(self) -> bool:
         """Tell whether no webhook is waiting and no refund is moving by itself."""
@@ -89,7 +89,7 @@ class Bank:
             currency=wanted.currency,
             domain="live" if self.settings.secret_key.get_secret_value().startswith("sk_live_") else "test",
             status="abandoned",
-            created_at=time.time(),
+            created_at=self.now(),
             metadata=wanted.metadata,
             callback_url=wanted.callback_url,
         )
@@ -101,7 +101,7 @@ class Bank:
         self, transaction: Transaction, decision: Decision, *, webhooks: int = 1, delay_seconds: float = 0
     ) -> Transaction | Refusal:
         """Apply an outcome to the newest state of a transaction; a success sends `webhooks` copies, later."""
-        changed = decide_outcome(self.ledger.transactions[transaction.id], decision, time.time())
+        changed = decide_outcome(self.ledger.transactions[transaction.id], decision, self.now())
         if isinstance(changed, Refusal):
             return changed
         self.ledger.save(changed)
@@ -127,7 +127,7 @@ class Bank:
         amount = decide_refund(charge, self.ledger.refunds_of(charge.id), wanted)
         if isinstance(amount, Refusal):
             return amount
-        now = time.time()
+        now = self.now()
         refund = Refund(
             id=self.ledger.new_id(),
             transaction=charge.id,
@@ -151,7 +151,7 @@ class Bank:
     async def force_refund(self, refund: Refund, status: str, webhooks: int | None = None) -> Refund:
         """Put a refund into a status at once, for tests that step through its life."""
         copies = refund.webhooks if webhooks is None else webhooks
-        changed = replace(refund, status=status, updated_at=time.time(), webhooks=copies)
+        changed = replace(refund, status=status, updated_at=self.now(), webhooks=copies)
         self._save_refund(changed)
         await self.ledger.saved()
         return changed
@@ -160,7 +160,7 @@ class Bank:
         """Take up a refund that needed the customer's account number."""
         if refund.status != "needs-attention":
             return REFUND_STATE
-        changed = replace(refund, status="processing", outcome="processed", updated_at=time.time())
+        changed = replace(refund, status="processing", outcome="processed", updated_at=self.now())
         self._save_refund(changed)
         await self.ledger.saved()
         return changed
@@ -175,7 +175,7 @@ class Bank:
             amount=amount,
             category=category,
             due_seconds=due_seconds,
-            now=time.time(),
+            now=self.now(),
         )
         if isinstance(opened, Refusal):
             return opened
@@ -190,7 +190,7 @@ class Bank:
             self.ledger.disputes[dispute.id],
             self.ledger.transactions[dispute.transaction],
             wanted,
-            time.time(),
+            self.now(),
             by,
         )
         if isinstance(changed, Refusal):
@@ -244,7 +244,7 @@ class Bank:
         # Somebody may have moved the refund since: then their move set a timer of its own.
         if self._closed or self.ledger.refunds[seen.id] is not seen:
             return
-        changed = next_refund(seen, time.time())
+        changed = next_refund(seen, self.now())
         if changed is not None:
             self._save_refund(changed)
 

@@ -72,7 +72,7 @@ def _state(bank: Bank, transaction: Transaction | None, now: float) -> tuple[str
     if transaction is None:
         return "unknown", 404
     if transaction.status in CAPTURED:
-        return "paid", 200
+        return ("paid" if transaction.status == "success" else "refunded"), 200
     if session_is_over(transaction, bank.session_seconds, now):
         return "closed", 410
     return ("declined", 200) if transaction.status == "failed" else ("open", 200)
@@ -95,7 +95,7 @@ async def act(request: web.Request) -> web.Response:
     bank, transaction, state, status = _find(request)
     if transaction is None or state == "closed":
         return _page(bank, transaction, state, status)
-    if state == "paid":
+    if state in {"paid", "refunded"}:
         return _back_to_merchant(bank, transaction)
     form = await request.post()
     action, card = form.get("action"), form.get("card", model.CARD_SUCCEEDS)

@@ -109,7 +109,7 @@ DISPUTE_CLOSED: Final = Refusal(
 DISPUTE_AMOUNT: Final = Refusal(
     400, "Refund amount cannot be greater than initial amount", "invalid_params", _CHECK_PARAMS
 )
-WEBHOOK_NOT_FOUND: Final = Refusal(404, "Webhook not found", "webhook_not_found", "Ensure that the event exists")
+WEBHOOK_NOT_FOUND: Final = Refusal(404, "Webhook event not found", "webhook_not_found", "Ensure that the event exists")
 ROUTE_NOT_FOUND: Final = Refusal(404, "Requested resource does not exist", "not_found", "Check the address")
 
 

@@ -37,6 +37,7 @@ class Ok:
     message: str
     data: Any = None
     meta: dict[str, Any] | None = None
+    http_status: int = 200
 
 
 Handler = Callable[[Call], Awaitable[Ok | Refusal]]
@@ -128,7 +129,7 @@ async def _handle(request: web.Request, state: Traffic, endpoint: str, handler: 
         answer["data"] = result.data
     if result.meta is not None:
         answer["meta"] = result.meta
-    return json_response(answer, headers=headers)
+    return json_response(answer, result.http_status, headers)
 
 
 def _has_key(request: web.Request, bank: Bank) -> bool:
