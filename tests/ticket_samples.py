@@ -1,0 +1,104 @@
+"""Messages and settings for the tests of ticketing and the mailer."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+
+from services.ticketing.settings import TicketingSettings
+from shared.contracts.base import IssuedTicket, PricedLine, SoldEvent
+from shared.contracts.orders import OrderPaidV1
+from shared.contracts.ticketing import TicketsIssuedV1
+from shared.runtime.ids import new_id
+
+MASTER_KEYS = "m1:" + "11" * 32
+SIGNING_KEYS = "s1:" + "22" * 32
+_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
+
+STARTS_AT = datetime(2031, 5, 17, 19, 0, tzinfo=UTC)
+
+
+def reference_of(serial: int) -> str:
+    """A reference that no other serial has."""
+    characters = []
+    for _ in range(6):
+        serial, digit = divmod(serial, len(_ALPHABET))
+        characters.append(_ALPHABET[digit])
+    return "".join(characters)
+
+
+def sold_event(**changes: Any) -> SoldEvent:
+    """An event."""
+    values: dict[str, Any] = {
+        "id": new_id(),
+        "title": "Lagos Nights",
+        "starts_at": STARTS_AT,
+        "ends_at": STARTS_AT + timedelta(hours=5),
+        "venue": "Eko Hall",
+    }
+    return SoldEvent(**(values | changes))
+
+
+def order_paid(
+    quantities: Sequence[int] = (2, 1),
+    *,
+    order_id: UUID | None = None,
+    serial: int = 0,
+    event: SoldEvent | None = None,
+    charge_id: str | None = "77001",
+) -> OrderPaidV1:
+    """A paid order with one line for each quantity."""
+    lines = tuple(
+        PricedLine(tier_id=new_id(), tier_name=f"Tier {position}", quantity=quantity, price_kobo=500_000)
+        for position, quantity in enumerate(quantities, start=1)
+    )
+    return OrderPaidV1(
+        order_id=order_id or new_id(),
+        reference=reference_of(serial),
+        email="ada@example.com",
+        event=event or sold_event(),
+        lines=lines,
+        total_kobo=500_000 * sum(quantities),
+        currency="NGN",
+        expires_at=datetime.now(UTC) + timedelta(minutes=15),
+        charge_id=charge_id,
+    )
+
+
+def tickets_issued(numbers: Sequence[int] = (1, 2), *, serial: int = 0, **changes: Any) -> TicketsIssuedV1:
+    """Tickets of an order, as the mailer gets them; codes and QR texts have the right form and a made-up signature."""
+    tier_id = new_id()
+    reference = reference_of(serial)
+    values: dict[str, Any] = {
+        "order_id": new_id(),
+        "email": "ada@example.com",
+        "reference": reference,
+        "event": sold_event(),
+        "charge_id": "77001",
+        "tickets": tuple(
+            IssuedTicket(
+                number=number,
+                tier_id=tier_id,
+                tier_name="Gold",
+                code=f"{reference}-{number:03d}-f3a2b1c0",
+                qr="BX1." + "A" * 190,
+            )
+            for number in numbers
+        ),
+    }
+    return TicketsIssuedV1(**(values | changes))
+
+
+def ticketing_settings(database_url: str, amqp_url: str = "amqp://unused", **changes: Any) -> TicketingSettings:
+    """Settings of a replica for tests: a free port."""
+    values: dict[str, Any] = {
+        "database_url": database_url,
+        "amqp_url": amqp_url,
+        "http_port": 0,
+        "master_keys": SecretStr(MASTER_KEYS),
+        "signing_keys": SecretStr(SIGNING_KEYS),
+        "admin_tokens": SecretStr("organiser:organiser-token-0001,gate:gate-token-000000001"),
+    }
+    return TicketingSettings(**(values | changes))
