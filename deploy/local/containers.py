@@ -6,6 +6,8 @@ of a durable run is kept in a volume named after the state folder, so that a res
 
 import contextlib
 import hashlib
+import os
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +26,7 @@ from deploy.local.state import StateFolder
 
 POSTGRES_IMAGE = "postgres:17-alpine"
 RABBITMQ_IMAGE = "rabbitmq:4.1-alpine"
+DEFAULT_HOST = "unix:///var/run/docker.sock"
 PING_SECONDS = 5
 START_SECONDS = 120
 
@@ -80,11 +83,19 @@ def find(name: str, state: StateFolder, *, durable: bool) -> ContainerEngine:
 
 def _ping() -> None:
     try:
-        client = docker.from_env(timeout=PING_SECONDS)
-        with contextlib.closing(client):
+        _require_socket(os.environ.get("DOCKER_HOST") or DEFAULT_HOST)
+        with contextlib.closing(docker.from_env(timeout=PING_SECONDS)) as client:
             client.ping()
     except (docker.errors.DockerException, OSError) as error:
         raise EngineMissingError("no container engine (Docker, Podman) answers") from error
+
+
+def _require_socket(host: str) -> None:
+    """Told apart first, because the Docker client leaves its socket open when nobody answers."""
+    if host.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PING_SECONDS)
+            client.connect(host.removeprefix("unix://"))
 
 
 def _postgres(state: StateFolder, durable: bool) -> ContainerEngine:
@@ -93,7 +104,7 @@ def _postgres(state: StateFolder, durable: bool) -> ContainerEngine:
     url = f"postgresql://{ADMIN}:{password}@{LOOPBACK}:{port}/postgres"
 
     def make() -> DockerContainer:
-        container = _container(POSTGRES_IMAGE, 5432, port, environment)
+        container = make_container(POSTGRES_IMAGE, 5432, port, environment)
         container.with_command("postgres -c max_connections=300")
         return _keep(container, state, "/var/lib/postgresql/data") if durable else container
 
@@ -110,13 +121,14 @@ def _rabbitmq(state: StateFolder, durable: bool) -> ContainerEngine:
     }
 
     def make() -> DockerContainer:
-        container = _container(RABBITMQ_IMAGE, 5672, port, environment)
+        container = make_container(RABBITMQ_IMAGE, 5672, port, environment)
         return _keep(container, state, "/var/lib/rabbitmq") if durable else container
 
     return ContainerEngine(make, f"amqp://{USER}:{password}@{LOOPBACK}:{port}/", _rabbitmq_answers)
 
 
-def _container(image: str, inner_port: int, port: int, environment: dict[str, str]) -> DockerContainer:
+def make_container(image: str, inner_port: int, port: int, environment: dict[str, str]) -> DockerContainer:
+    """A container that publishes one port, on this machine only."""
     container = DockerContainer(image)
     # A pair of address and port is what the Docker client takes; without the address it would publish to the world.
     published: Any = (LOOPBACK, port)
