@@ -1,0 +1,1 @@
+"""The mailer: one mail for each thing a buyer is told."""

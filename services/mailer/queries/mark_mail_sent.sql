@@ -1,0 +1,6 @@
+-- The server took it. No row: the lease ran out and a rival has the mail.
+-- $1 id, $2 claimant
+UPDATE mails
+SET status = 'sent', ended_at = app_now(), tries = tries + 1, claimed_by = NULL, claimed_until = NULL, last_error = NULL
+WHERE id = $1 AND claimed_by = $2 AND status = 'waiting'
+RETURNING id;
