@@ -9,6 +9,7 @@ from shared.contracts.gateway import CheckoutRequestedV1
 from shared.contracts.inventory import StockReservedV1
 from shared.contracts.orders import OrderCreatedV1, OrderExpiredV1, OrderPaidV1
 from shared.contracts.payments import PaymentConfirmedV1
+from shared.contracts.ticketing import TicketsIssuedV1
 
 EMAIL = "ada@example.com"
 REFERENCE = "VK9HHU"
@@ -24,6 +25,11 @@ EVENT = SoldEvent(
 )
 TIER = UUID(int=11)
 PRICE_KOBO = 500_000
+
+
+def charge_of(order_id: UUID, number: int = 1) -> str:
+    """The id of a charge for this order and no other."""
+    return str((order_id.int + number) % 10**18)
 
 
 def checkout(order_id: UUID | None = None, *lines: tuple[UUID, int], **changes: Any) -> CheckoutRequestedV1:
@@ -67,11 +73,13 @@ def reserved(order_id: UUID | None = None, **changes: Any) -> StockReservedV1:
 
 def paid(order_id: UUID | None = None, **changes: Any) -> OrderPaidV1:
     """The order of ``reserved``, paid."""
-    return OrderPaidV1(**reserved(order_id).model_dump() | {"charge_id": "4099260516"} | changes)
+    order = reserved(order_id)
+    return OrderPaidV1(**order.model_dump() | {"charge_id": charge_of(order.order_id)} | changes)
 
 
-def confirmed(order_id: UUID, charge_id: str = "4099260516", **changes: Any) -> PaymentConfirmedV1:
-    """A charge for the order of ``reserved``."""
+def confirmed(order_id: UUID, number: int = 1, **changes: Any) -> PaymentConfirmedV1:
+    """A charge for the order of ``reserved``; another ``number`` is another charge."""
+    charge_id = charge_of(order_id, number)
     fields: dict[str, Any] = {
         "order_id": order_id,
         "charge_id": charge_id,
@@ -87,6 +95,23 @@ def expired(order_id: UUID, **changes: Any) -> OrderExpiredV1:
     """The order of ``reserved``, not paid in time."""
     fields: dict[str, Any] = {"order_id": order_id, "reference": REFERENCE, "expires_at": EARLIER, "email": EMAIL}
     return OrderExpiredV1(**fields | changes)
+
+
+def issued(order_id: UUID, **changes: Any) -> TicketsIssuedV1:
+    """The two tickets of the order of ``reserved``."""
+    ticket = {"tier_id": TIER, "tier_name": "VIP"}
+    fields: dict[str, Any] = {
+        "order_id": order_id,
+        "email": EMAIL,
+        "reference": REFERENCE,
+        "event": EVENT,
+        "charge_id": charge_of(order_id),
+        "tickets": [
+            {"number": number, "code": f"{REFERENCE}-00{number}-f3a2b1c0", "qr": f"BX1.{number}.sample", **ticket}
+            for number in (1, 2)
+        ],
+    }
+    return TicketsIssuedV1(**fields | changes)
 
 
 def in_seconds(seconds: float) -> datetime:

@@ -1,6 +1,7 @@
 """What the reaper does with each message it takes in."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from services.reaper import store
 from services.reaper.store import Deadline
@@ -12,8 +13,8 @@ from shared.messaging.handling import Handler, Handlers
 from shared.messaging.transaction import Transaction
 
 
-def make_handlers(wake: Callable[[], None]) -> Handlers:
-    """All handlers. ``wake`` lets the reaper look at its next deadline anew."""
+def make_handlers(notice: Callable[[datetime], None]) -> Handlers:
+    """All handlers. ``notice`` is told the earliest deadline of each batch, once it is committed."""
 
     async def on_order_created(tx: Transaction, events: Sequence[Event[OrderCreatedV1]]) -> None:
         """Keep the deadline."""
@@ -22,7 +23,8 @@ def make_handlers(wake: Callable[[], None]) -> Handlers:
             for event in events
         }
         await store.insert_deadlines(tx.connection, deadlines=deadlines)
-        tx.after_commit(wake)
+        earliest = min(event.data.expires_at for event in events)
+        tx.after_commit(lambda: notice(earliest))
 
     by_type: dict[type[Message], Handler] = dict.fromkeys(CONSUMERS["reaper"], on_order_ended)
     by_type[OrderCreatedV1] = on_order_created

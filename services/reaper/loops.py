@@ -1,5 +1,8 @@
 """The reaper itself: wakes at the next deadline and at least on its tick, and says whose time is over."""
 
+from collections.abc import Callable
+from datetime import datetime
+
 from services.reaper import store
 from services.reaper.settings import ReaperSettings
 from shared.contracts.reaper import DeadlinePassedV1
@@ -19,6 +22,14 @@ class Reaper:
         self._transactions = transactions
         self._metrics = metrics
         self._settings = settings
+        self._next: datetime | None = None
+        #: Runs ``run_once`` soon; wired to the loop.
+        self.wake: Callable[[], None] = lambda: None
+
+    def notice(self, expires_at: datetime) -> None:
+        """A deadline was added: only one that comes before all others is worth waking for."""
+        if self._next is None or expires_at < self._next:
+            self.wake()
 
     async def run_once(self) -> float | None:
         """Tell one claim of passed deadlines; returns the seconds until the next is due, 0 when more wait."""
@@ -35,8 +46,9 @@ class Reaper:
                     traceparent=deadline.traceparent,
                 )
             seconds = None
+            self._next = None
             if len(due) < self._settings.claim_limit:
-                seconds = await store.get_seconds_to_deadline(tx.connection)
+                self._next, seconds = await store.get_next_deadline(tx.connection)
         self._metrics.asked(DeadlinePassedV1.TYPE, len(due))
         if len(due) == self._settings.claim_limit:
             return 0

@@ -14,5 +14,6 @@ def build(settings: ReaperSettings, clock: Clock | None = None) -> Service:
     reaper = Reaper(service.transactions, service.metrics, settings)
     loop = service.add_loop(Loop("reap", reaper.run_once, interval_seconds=settings.wake_seconds, clock=service.clock))
     service.add_loop(Loop("forget", reaper.forget, interval_seconds=3600))
-    service.consume(make_handlers(loop.wake))
+    reaper.wake = loop.wake
+    service.consume(make_handlers(reaper.notice))
     return service

@@ -49,10 +49,11 @@ async def take_due_deadlines(
     return [Deadline(row["order_id"], row["expires_at"], row["traceparent"]) for row in rows]
 
 
-async def get_seconds_to_deadline(connection: Connection) -> float | None:
-    """Seconds until the next deadline is due, negative when it is overdue; ``None`` when there is none."""
-    seconds: float | None = await connection.fetchval(_SQL["get_seconds_to_deadline"])
-    return seconds
+async def get_next_deadline(connection: Connection) -> tuple[datetime | None, float | None]:
+    """The next deadline, and the seconds until then, negative when it is overdue; ``None`` twice when there is none."""
+    row = await connection.fetchrow(_SQL["get_next_deadline"])
+    assert row is not None
+    return row["due_at"], row["seconds"]
 
 
 async def delete_ended_deadlines(connection: Connection, *, retention_seconds: float, limit: int) -> int:

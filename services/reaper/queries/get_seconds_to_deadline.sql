@@ -1,2 +1,0 @@
--- When the next deadline is due, so that the reaper wakes for it and not only on its tick.
-SELECT extract(epoch FROM min(due_at) - app_now())::float8 FROM deadlines WHERE due_at IS NOT NULL;
