@@ -106,6 +106,7 @@ async def test_next_calls_of_one_endpoint_fail_and_change_nothing() -> None:
 async def test_call_times_out_after_or_before_it_took_effect(fault: str, exists: bool) -> None:
     async with sandbox() as paystack:
         await paystack.call("POST", "/sandbox/faults", {fault: 1})
+        await paystack.call("GET", "/transaction")
         body = {"email": "a@b.co", "amount": 5_000, "reference": "BX-1"}
         with pytest.raises(TimeoutError):
             await paystack.call("POST", "/transaction/initialize", body, timeout=aiohttp.ClientTimeout(total=0.2))
