@@ -1,0 +1,159 @@
+"""One command starts everything, another ends it, and nothing stays behind however it ended."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from deploy.local.plan import PORTS
+from shared.contracts.registry import SERVICES
+from tests.e2e.local_stack import LocalStackUnderTest, free_offset
+from tests.processes import LOOPBACK, listening_addresses, processes_of
+from tests.waiting import until
+
+pytestmark = pytest.mark.timeout(240)
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """A folder with a space, as on many a desktop, that the engines' own user may pass through."""
+    made = Path(tempfile.mkdtemp(prefix="boxoffice-test-"))
+    made.chmod(0o711)
+    yield made
+    shutil.rmtree(made, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def stack(folder: Path) -> Iterator[LocalStackUnderTest]:
+    """A whole stack, ready, with a second replica of inventory."""
+    made = LocalStackUnderTest(folder / "first stack", free_offset())
+    made.command("up", "--detach", "--replicas", "inventory=2")
+    try:
+        yield made
+    finally:
+        made.command("down")
+        assert processes_of(made.state) == []
+
+
+def test_every_process_is_ready_and_named(stack: LocalStackUnderTest) -> None:
+    status = stack.status()
+    assert status["ready"] is True
+    expected = {*SERVICES, "inventory-1", "sandbox", "catcher"}
+    assert {process["name"] for process in status["processes"]} == expected
+    assert {process["state"] for process in status["processes"]} == {"ready"}
+    assert "ready" in stack.command("status")
+
+
+def test_everything_listens_on_this_machine_only(stack: LocalStackUnderTest) -> None:
+    launcher = psutil.Process(stack.status()["pid"])
+    found = [*processes_of(stack.state), *launcher.children(recursive=True)]
+    addresses = listening_addresses(found)
+    assert {address for address, _ in addresses} <= LOOPBACK
+    ports = {port for _, port in addresses}
+    assert {port + stack.offset for port in PORTS.values()} <= ports
+    # And PostgreSQL, AMQP, the broker's distribution port, its epmd.
+    assert len(ports) == len(PORTS) + 1 + 4
+
+
+def test_demo_event_is_for_sale(stack: LocalStackUnderTest) -> None:
+    catalogue = _get_json(f"{stack.url('gateway')}/v1/events")
+    assert [len(event["tiers"]) for event in catalogue["events"]] == [3]
+
+
+def test_second_up_says_it_is_running(stack: LocalStackUnderTest) -> None:
+    said = stack.command("up")
+    assert "already running" in said
+    assert stack.url("gateway") in said
+
+
+async def test_killed_service_is_started_again(stack: LocalStackUnderTest) -> None:
+    (before,) = [process for process in stack.status()["processes"] if process["name"] == "reaper"]
+    psutil.Process(before["pid"]).kill()
+
+    def again() -> bool:
+        (now,) = [process for process in stack.status()["processes"] if process["name"] == "reaper"]
+        return bool(now["state"] == "ready" and now["pid"] != before["pid"] and now["restarts"] == 1)
+
+    await until(again, 30, "the reaper is ready again")
+    assert "reaper ended (signal 9); it starts again" in (stack.state / "logs" / "launcher.log").read_text()
+
+
+def test_second_stack_beside_the_first_survives_a_killed_launcher(stack: LocalStackUnderTest, folder: Path) -> None:
+    other = LocalStackUnderTest(folder / "second stack", free_offset())
+    other.command("up", "--detach")
+    event_id = _demo_event(other)
+    left = psutil.Process(other.status()["pid"]).children(recursive=True)
+    assert len(left) >= len(SERVICES) + 4
+    psutil.Process(other.status()["pid"]).kill()
+    assert psutil.wait_procs(left, timeout=60)[1] == []
+    assert processes_of(other.state) == []
+    other.command("status", expect=3)
+
+    other.command("up", "--detach")
+    assert _demo_event(other) == event_id, "the data outlived the kill"
+    assert stack.status()["ready"] is True, "the first stack noticed nothing"
+    other.command("down")
+    assert processes_of(other.state) == []
+    assert "Nothing is running" in other.command("down")
+
+
+def test_ctrl_c_during_the_start_leaves_nothing(folder: Path) -> None:
+    stack = LocalStackUnderTest(folder / "interrupted", free_offset())
+    launcher = stack.start("up")
+    assert launcher.stdout is not None
+    with launcher.stdout as output:
+        assert any("RabbitMQ" in line for line in output)
+        launcher.send_signal(signal.SIGINT)
+        said = output.read()
+    assert launcher.wait(60) == 130
+    assert "Stopped before everything was up" in said
+    assert "Traceback" not in said
+    assert processes_of(stack.state) == []
+
+
+def test_taken_port_is_named_before_anything_starts(folder: Path) -> None:
+    stack = LocalStackUnderTest(folder / "no port", free_offset())
+    port = PORTS["gateway"] + stack.offset
+    with socket.socket() as intruder:
+        intruder.bind(("127.0.0.1", port))
+        intruder.listen()
+        said = stack.command("up", expect=1)
+    assert f"Port {port} (gateway) is taken" in said
+    assert str(psutil.Process().pid) in said
+    assert "BOXOFFICE_PORT_OFFSET" in said
+    assert "Starting PostgreSQL" not in said
+
+
+def test_service_that_refuses_its_settings_ends_the_start_in_words(folder: Path) -> None:
+    stack = LocalStackUnderTest(folder / "wrong setting", free_offset())
+    done = subprocess.run(
+        stack.start_command("up"),
+        env={**stack.environment, "ORDERS_PAY_WITHIN_SECONDS": "soon"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "orders does not stay up" in done.stderr
+    assert "ORDERS_PAY_WITHIN_SECONDS" in done.stderr
+    assert processes_of(stack.state) == []
+
+
+def _demo_event(stack: LocalStackUnderTest) -> str:
+    (event,) = _get_json(f"{stack.url('inventory')}/v1/events")["events"]
+    return str(event["id"])
+
+
+def _get_json(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return dict(json.load(response))
