@@ -1,0 +1,157 @@
+"""What the gateway takes in and gives out over HTTP."""
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from shared.contracts.base import (
+    Currency,
+    Email,
+    IssuedTicket,
+    Items,
+    Kobo,
+    OrderReference,
+    OrderStatus,
+    PricedLine,
+    RejectionReason,
+    SoldEvent,
+    Version,
+)
+from shared.contracts.inventory import TierView
+from shared.contracts.orders import RefundView
+
+
+def _printable(text: str) -> str:
+    # A NUL or another control character is no address, and PostgreSQL could not even store it.
+    if not text.isprintable():
+        raise ValueError("must not contain control characters")
+    return text
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class CheckoutBody(_Body):
+    """What a buyer asks for. Every other field, above all any price, total or name, is ignored."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        json_schema_extra={
+            "examples": [
+                {
+                    "items": [{"tier_id": "018f3f5e-7c1a-7b7e-9d2f-1f6a5b0c9d10", "quantity": 2}],
+                    "email": "ada@example.com",
+                }
+            ]
+        },
+    )
+
+    items: Items
+    email: Annotated[Email, AfterValidator(_printable)]
+
+
+class CheckoutAnswer(_Body):
+    """The outcome of a checkout. ``payment_url`` is there while the order waits for money."""
+
+    order_id: UUID
+    order_token: str
+    status: OrderStatus
+    total_kobo: Kobo | None
+    currency: Currency | None
+    lines: tuple[PricedLine, ...]
+    payment_url: str | None
+    expires_at: AwareDatetime | None
+
+
+class PendingAnswer(_Body):
+    """The request is kept; its outcome is not known yet. Follow ``Location``."""
+
+    order_id: UUID
+    order_token: str
+    status: OrderStatus = "pending"
+
+
+class TicketView(IssuedTicket):
+    """A ticket as its buyer sees it."""
+
+    revoked: bool = False
+
+
+class OrderView(_Body):
+    """An order as its buyer sees it. Only ``status`` is there while orders has not taken the request up."""
+
+    order_id: UUID
+    version: Annotated[int, Field(ge=0)] = 0
+    status: OrderStatus = "pending"
+    reference: OrderReference | None = None
+    reason: RejectionReason | None = None
+    tier_id: UUID | None = None
+    event: SoldEvent | None = None
+    lines: tuple[PricedLine, ...] = ()
+    total_kobo: Kobo | None = None
+    currency: Currency | None = None
+    created_at: AwareDatetime | None = None
+    expires_at: AwareDatetime | None = None
+    paid_at: AwareDatetime | None = None
+    payment_url: str | None = None
+    tickets: tuple[TicketView, ...] = ()
+    refunds: tuple[RefundView, ...] = ()
+    #: The server's clock, so that a countdown does not depend on the buyer's.
+    server_time: datetime
+
+
+class CatalogueTier(TierView):
+    """A tier with the number of its version."""
+
+    version: Version
+
+
+class CatalogueEvent(SoldEvent):
+    """An event with its tiers, as inventory tells it."""
+
+    currency: Currency
+    tiers: tuple[CatalogueTier, ...] = ()
+
+
+class Catalogue(_Body):
+    """All events. ``stale``: inventory does not answer, and this is what it last said."""
+
+    events: tuple[CatalogueEvent, ...] = ()
+    stale: bool = False
+
+
+class EventAnswer(CatalogueEvent):
+    """One event."""
+
+    stale: bool = False
+
+
+class ProblemDocument(_Body):
+    """RFC 9457. ``code`` is a stable word a program can branch on."""
+
+    model_config = ConfigDict(
+        extra="allow",
+        json_schema_extra={
+            "examples": [
+                {
+                    "type": "urn:boxoffice:problem:sold_out",
+                    "title": "Sold out",
+                    "status": 409,
+                    "code": "sold_out",
+                    "detail": "there are not enough places left",
+                    "tier_id": "018f3f5e-7c1a-7b7e-9d2f-1f6a5b0c9d10",
+                    "order_id": "1f0c2f3e-5b7a-8c4d-9e1f-2a3b4c5d6e7f",
+                }
+            ]
+        },
+    )
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
