@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import SecretStr
 
+from services.mailer.settings import MailerSettings
 from services.ticketing.settings import TicketingSettings
 from shared.contracts.base import IssuedTicket, PricedLine, SoldEvent
 from shared.contracts.orders import OrderPaidV1
@@ -102,3 +103,23 @@ def ticketing_settings(database_url: str, amqp_url: str = "amqp://unused", **cha
         "admin_tokens": SecretStr("organiser:organiser-token-0001,gate:gate-token-000000001"),
     }
     return TicketingSettings(**(values | changes))
+
+
+def mailer_settings(
+    database_url: str, smtp_url: str, amqp_url: str = "amqp://unused", **changes: Any
+) -> MailerSettings:
+    """Settings of a replica for tests: a free port, short pauses, and no poll that could help."""
+    values: dict[str, Any] = {
+        "database_url": database_url,
+        "amqp_url": amqp_url,
+        "http_port": 0,
+        "smtp_url": SecretStr(smtp_url),
+        "sender": "Boxoffice <tickets@boxoffice.example>",
+        "storefront_url": "https://tickets.example",
+        "token_keys": SecretStr("t1:a-secret-of-the-tests"),
+        "poll_seconds": 3600.0,
+        "smtp_timeout_seconds": 5.0,
+        "lease_seconds": 20.0,
+        "retry_seconds": 0.05,
+    }
+    return MailerSettings(**(values | changes))
