@@ -130,7 +130,9 @@ async def _ask_all(records: tuple[status.ProcessRecord, ...]) -> tuple[ProcessSt
 
 async def _ask(record: status.ProcessRecord, session: aiohttp.ClientSession) -> ProcessState:
     state, note = record.condition, ""
-    if state == "running":
+    if state == "running" and not record.ready_url:
+        state = "ready"
+    elif state == "running":
         note = await probe(session, record.ready_url)
         state = "not ready" if note else "ready"
     return ProcessState(record.name, state, record.pid, record.port, record.restarts, note)

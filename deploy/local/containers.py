@@ -42,6 +42,10 @@ class ContainerEngine:
         self._answers = answers
         self._container: DockerContainer | None = None
 
+    def has_ended(self) -> bool:
+        """The container engine watches it."""
+        return False
+
     def start(self) -> None:
         """Start it and wait until it accepts our login. Raises LocalError within two minutes of having the image."""
         self._container = self._make()

@@ -38,6 +38,9 @@ class Engine(Protocol):
     def pid(self) -> int | None:
         """The engine's process; None if it is not ours or does not run."""
 
+    def has_ended(self) -> bool:
+        """Whether it was started and ended by itself; never true of one that is not our process."""
+
     def start(self) -> None:
         """Start it and wait until it answers. Raises LocalError."""
 
@@ -101,6 +104,10 @@ class Engines:
     def amqp_url(self) -> str:
         """The broker's URL. Read it again after a restart of the engine."""
         return self.rabbitmq.url
+
+    def by_name(self) -> dict[EngineName, Engine]:
+        """The engines that were needed."""
+        return {name: choice.engine for name, choice in self._choices.items()}
 
     def stop(self) -> None:
         """Stop both and everything they started. May be called twice."""

@@ -32,6 +32,10 @@ class GivenPostgres:
         if not (row and row[0]):
             raise LocalError("The role in BOXOFFICE_DATABASE_URL needs the rights CREATEDB and CREATEROLE.")
 
+    def has_ended(self) -> bool:
+        """It is not ours to watch."""
+        return False
+
     def stop(self) -> None:
         """It is not ours to stop."""
 
@@ -58,6 +62,10 @@ class GivenRabbit:
             raise LocalError(
                 f"The broker of BOXOFFICE_AMQP_URL is {broker.product} {broker.version}; 3.10 or newer is needed."
             )
+
+    def has_ended(self) -> bool:
+        """It is not ours to watch."""
+        return False
 
     def stop(self) -> None:
         """It is not ours to stop."""

@@ -83,6 +83,10 @@ class PostgresServer:
     def pid(self) -> int | None:
         return self._child.pid if self._child and self._child.alive() else None
 
+    def has_ended(self) -> bool:
+        """Whether it was started and ended by itself."""
+        return self._child is not None and not self._child.alive()
+
     @property
     def data_folder(self) -> Path:
         return self._data
@@ -107,7 +111,8 @@ class PostgresServer:
 
     def stop(self) -> None:
         """A fast shutdown: open sessions end, nothing committed is lost."""
-        if self._child and not self._child.stop(STOP_SECONDS):
+        if self._child:
+            self._child.stop(STOP_SECONDS)
             self._child = None
 
     def kill(self) -> None:

@@ -69,10 +69,17 @@ class RabbitNode:
     def pid(self) -> int | None:
         return self._node.pid if self._node and self._node.alive() else None
 
+    def has_ended(self) -> bool:
+        """Whether it was started and ended by itself."""
+        return self._node is not None and not self._node.alive()
+
     def start(self) -> None:
         """Start the node and wait until it accepts our login. Raises LocalError within two minutes."""
         if not self._ports:
             self.use_ports(**{name: self._state.port(name) for name in ("amqp", "distribution", "epmd")})
+        if self._epmd:
+            # It outlived a node that died.
+            self._epmd.stop(5)
         for name, port in self._ports.items():
             require_free(port, f"RabbitMQ, {name}", "End that process, or start again.")
         self._write_files()
@@ -94,6 +101,7 @@ class RabbitNode:
         """A clean stop of the node, then the end of its epmd."""
         if self._node:
             self._node.stop(STOP_SECONDS)
+            self._node = None
         if self._epmd:
             self._epmd.stop(5)
         self._end_strange_epmd()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from deploy.local import preflight, status
 from deploy.local.databases import WITH_DATABASE
 from deploy.local.demo_event import ensure_demo_event
+from deploy.local.engine_watch import EngineWatch
 from deploy.local.engines import ENGINES, EngineName, Engines, start_engines
 from deploy.local.plan import (
     Secrets,
@@ -60,6 +61,7 @@ class LocalStack:
         self._say = say
         self._record = status.StackRecord.of_this_process("starting")
         self._groups: list[Supervisor] = []
+        self._engine_watch: EngineWatch | None = None
 
     def run(self, ready: Callable[[Summary], None]) -> None:
         """Start everything, call `ready`, keep it running until SIGINT or SIGTERM, stop everything.
@@ -126,6 +128,9 @@ class LocalStack:
         services = self._supervise(self._services(wiring))
         self._groups = [services, helpers]
         self._record = replace(self._record, engines=engines.descriptions, addresses=addresses(wiring))
+        watch = EngineWatch(engines, self._say, self._write_record)
+        self._engine_watch = watch
+        watching = asyncio.create_task(watch.run(stop))
         try:
             self._say("Starting the services, the Paystack sandbox and the mail catcher")
             helpers.start()
@@ -138,6 +143,8 @@ class LocalStack:
         finally:
             self._set_phase("stopping")
             self._say("Stopping the services")
+            stop.set()
+            await watching
             for group in self._groups:
                 await group.stop()
 
@@ -190,6 +197,7 @@ class LocalStack:
         self._write_record()
 
     def _write_record(self) -> None:
+        engines = self._engine_watch.records() if self._engine_watch else ()
         processes = tuple(
             status.ProcessRecord(
                 kept.program.name,
@@ -202,7 +210,7 @@ class LocalStack:
             for group in self._groups
             for kept in group.kept
         )
-        status.write(self._state, replace(self._record, processes=processes))
+        status.write(self._state, replace(self._record, processes=(*engines, *processes)))
 
 
 def service_program(service: ServiceName, replica: int, wiring: Wiring) -> Program:

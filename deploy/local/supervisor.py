@@ -19,6 +19,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 """Who ran this long without ending begins again with the shortest pause."""
 TRIES_BEFORE_READY = 3
+EXIT_SETTINGS = 2
+"""How a service ends when a setting is wrong or missing; starting it again would not help."""
 PROBE_SECONDS = 3.0
 
 
@@ -149,6 +151,8 @@ class Supervisor:
                 kept.was_ready = True
                 self._changed()
                 return
+            if kept.ended_with == EXIT_SETTINGS:
+                raise LocalError(f"{kept.program.name} refuses its settings. {self._explain(kept)}")
             if kept.restarts >= TRIES_BEFORE_READY:
                 raise LocalError(f"{kept.program.name} does not stay up. {self._explain(kept)}")
             if time.monotonic() > deadline:
@@ -173,7 +177,7 @@ async def probe(session: aiohttp.ClientSession, url: str) -> str:
         async with session.get(url) as response:
             if response.status == 200:
                 return ""
-            return f"{response.status}: {(await response.text())[:200]}"
+            return f"{response.status}: {' '.join((await response.text())[:200].split())}"
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         return type(error).__name__
 
