@@ -1,0 +1,420 @@
+"""What payments decides. Pure: no clock, no database, no network."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+AttemptStatus = Literal[
+    "creating", "open", "refused", "unknown", "failed", "timed_out", "paid", "mismatched", "reversed"
+]
+Ending = Literal["paid", "expired", "cancelled"]
+ChargeVerdict = Literal["confirmed", "mismatch", "unknown", "foreign", "reversed"]
+
+#: Attempts Paystack is never asked about again: it has no such transaction, or has said all there is to say.
+SETTLED: frozenset[AttemptStatus] = frozenset({"refused", "paid", "mismatched", "reversed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """What is known of one order's payment. Everything but the id may be missing: messages come in any order."""
+
+    order_id: UUID
+    amount_kobo: int | None
+    currency: str | None
+    order_reference: str | None
+    email: str | None
+    expires_at: datetime | None
+    traceparent: str | None
+    closed_at: datetime | None
+    grace_ends_at: datetime | None
+    closing_why: Literal["deadline", "declined"] | None
+    deadline_at: datetime | None
+    abandoned_at: datetime | None
+    ended: Ending | None
+    paid_charge_id: str | None
+    ticketed_charge_id: str | None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether a link to pay has an answer."""
+        return self.amount_kobo is not None or self.closed_at is not None
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether Paystack is being asked whether anybody paid."""
+        return self.grace_ends_at is not None and self.abandoned_at is None and self.ended is None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One reference under which an order may be paid."""
+
+    reference: str
+    order_id: UUID
+    amount_kobo: int
+    currency: str
+    status: AttemptStatus
+    authorization_url: str | None
+    access_code: str | None
+    lease_until: datetime | None
+    opened_at: datetime | None
+    verify_count: int
+    denied_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What Paystack says about one transaction. ``charge_id`` is its 64-bit id as text."""
+
+    charge_id: str
+    reference: str
+    status: str
+    amount_kobo: int
+    currency: str
+    domain: str
+    paid_at: datetime | None = None
+    fees_kobo: int | None = None
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether the money is with us."""
+        return self.status == "success"
+
+    @property
+    def went_back(self) -> bool:
+        """Whether the money came and is going, or has gone, back."""
+        return self.status in {"reversed", "reversal-pending"}
+
+
+@dataclass(frozen=True, slots=True)
+class NotFound:
+    """Paystack has no transaction of that reference."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoAnswer:
+    """Paystack could not be asked, or its answer could not be read."""
+
+
+Answer = Facts | NotFound | NoAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Money Paystack took under one of our references."""
+
+    charge_id: str
+    reference: str
+    order_id: UUID
+    amount_kobo: int
+    currency: str
+    paid_at: datetime
+    is_answered: bool
+    traceparent: str | None
+
+
+# --- A click on the link to pay -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The link leads nowhere any more."""
+
+    code: Literal["order_over", "too_late", "already_paid", "nothing_to_pay"]
+
+
+@dataclass(frozen=True, slots=True)
+class HandOut:
+    """There is a page to pay; give its address."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class WaitFor:
+    """Another click is opening a page right now."""
+
+    attempt: Attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open a new attempt, after marking the one that is no more."""
+
+    stale: Attempt | None = None
+    stale_status: Literal["unknown", "timed_out"] = "unknown"
+
+
+Click = Gone | HandOut | WaitFor | Open
+
+
+def decide_click(
+    payment: Payment, attempts: Sequence[Attempt], *, now: datetime, last_attempt_seconds: float, session_seconds: float
+) -> Click:
+    """What a click on the link gets. ``payment`` is known and locked."""
+    if payment.amount_kobo == 0:
+        return Gone("nothing_to_pay")
+    if any(attempt.status == "paid" for attempt in attempts):
+        return Gone("already_paid")
+    if payment.closed_at is not None or payment.expires_at is None or now >= payment.expires_at:
+        return Gone("order_over")
+    current = next((attempt for attempt in attempts if attempt.status in {"creating", "open"}), None)
+    decision = _decide_current(current, now=now, session_seconds=session_seconds)
+    if isinstance(decision, Open) and now >= payment.expires_at - timedelta(seconds=last_attempt_seconds):
+        return Gone("too_late")
+    return decision
+
+
+def _decide_current(current: Attempt | None, *, now: datetime, session_seconds: float) -> HandOut | WaitFor | Open:
+    if current is None:
+        return Open()
+    if current.status == "creating":
+        assert current.lease_until is not None
+        return WaitFor(current) if current.lease_until > now else Open(current, "unknown")
+    assert current.opened_at is not None
+    if session_seconds > 0 and now >= current.opened_at + timedelta(seconds=session_seconds):
+        return Open(current, "timed_out")
+    return HandOut(current)
+
+
+# --- Money that came ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a charge is to us, and why."""
+
+    verdict: ChargeVerdict
+    why: str | None = None
+
+
+def decide_charge(facts: Facts, attempt: Attempt | None, *, prefix: str, domain: str) -> Judgement:
+    """Whether a charge is what our own row asked for.
+
+    The amount must be equal: fees are never borne by the customer here, so more is as wrong as less. Nothing but the
+    reference says which row is meant; metadata is never looked at.
+    """
+    if attempt is None:
+        if facts.reference.startswith(prefix):
+            return Judgement("unknown", "the reference has our prefix and is none of ours")
+        return Judgement("foreign", "the reference is none of ours")
+    wrong = [
+        f"{name} {came} instead of {due}"
+        for name, came, due in (
+            ("amount", facts.amount_kobo, attempt.amount_kobo),
+            ("currency", facts.currency, attempt.currency),
+            ("domain", facts.domain, domain),
+        )
+        if came != due
+    ]
+    if wrong:
+        return Judgement("mismatch", "; ".join(wrong))
+    return (
+        Judgement("reversed", "the money went back before we heard of it")
+        if facts.went_back
+        else Judgement("confirmed")
+    )
+
+
+# --- The deadline ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TooEarly:
+    """This database's clock says that there is time left; the reaper asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """Somebody paid; say so, again if it was said before."""
+
+    charge: Charge
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Nobody paid."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Paystack has to be asked; ``is_new`` when it is not being asked already."""
+
+    is_new: bool
+
+
+DeadlineAnswer = TooEarly | Confirm | Abandon | Ask
+
+
+def decide_deadline(
+    payment: Payment, attempts: Sequence[Attempt], charges: Sequence[Charge], *, expires_at: datetime, now: datetime
+) -> DeadlineAnswer:
+    """The answer to ``DeadlinePassed`` for a locked payment. ``charges`` are the confirmed ones, oldest first."""
+    if now < max(expires_at, payment.expires_at or expires_at):
+        return TooEarly()
+    if payment.ended in {"expired", "cancelled"}:
+        return Abandon()
+    charge = _charge_to_name(payment, charges)
+    if charge is not None:
+        return Confirm(charge)
+    if payment.abandoned_at is not None or all(attempt.status in SETTLED for attempt in attempts):
+        return Abandon()
+    return Ask(is_new=not payment.is_closing)
+
+
+def _charge_to_name(payment: Payment, charges: Sequence[Charge]) -> Charge | None:
+    paying = [charge for charge in charges if charge.charge_id == payment.paid_charge_id]
+    unanswered = [charge for charge in charges if not charge.is_answered]
+    # An answered charge after an abandonment was late money: the abandonment is what the order waits for.
+    rest = [] if payment.abandoned_at is not None else charges
+    return next(iter([*paying, *unanswered, *rest]), None)
+
+
+# --- What Paystack says about an attempt ----------------------------------------------------------------------------
+
+
+def is_denial(answer: Answer) -> bool:
+    """Whether the answer means that nobody has paid. ``abandoned`` is Paystack's word for "not completed yet"."""
+    if isinstance(answer, Facts):
+        return answer.status in {"failed", "abandoned"} or answer.went_back
+    return isinstance(answer, NotFound)
+
+
+def decide_attempt_status(attempt: Attempt, answer: Answer, *, now: datetime) -> AttemptStatus:
+    """The attempt's status after an answer that brought no money."""
+    if isinstance(answer, Facts) and answer.status == "failed" and attempt.status in {"open", "unknown", "timed_out"}:
+        return "failed"
+    if attempt.status == "creating" and attempt.lease_until is not None and attempt.lease_until <= now:
+        return "unknown"
+    return attempt.status
+
+
+def decide_closing(
+    attempts: Sequence[Attempt], *, has_charge: bool, grace_ends_at: datetime, now: datetime
+) -> Abandon | None:
+    """Whether a closing payment is abandoned now: every attempt was denied, or the grace is over."""
+    if has_charge:
+        return None
+    if now >= grace_ends_at:
+        return Abandon()
+    is_denied = all(attempt.status in SETTLED or attempt.denied_at is not None for attempt in attempts)
+    return Abandon() if is_denied else None
+
+
+def backoff(count: int, *, first_seconds: float, most_seconds: float) -> float:
+    """The pause after ``count`` earlier ones, in seconds: doubling, up to a limit."""
+    return float(min(first_seconds * 2 ** min(count, 30), most_seconds))
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyPlan:
+    """When attempts are looked up again, in seconds."""
+
+    open_seconds: float
+    closing_seconds: float
+    closing_most_seconds: float
+    late_seconds: tuple[float, ...]
+
+
+def decide_next_look(payment: Payment, attempt: Attempt, plan: VerifyPlan, *, now: datetime) -> float | None:
+    """Seconds until Paystack is asked about this attempt again; ``None`` for never again."""
+    if attempt.status in SETTLED:
+        return None
+    if payment.is_closing:
+        assert payment.grace_ends_at is not None
+        pause = backoff(
+            attempt.verify_count, first_seconds=plan.closing_seconds, most_seconds=plan.closing_most_seconds
+        )
+        # The end of the grace is an answer too, and must not wait for a pause that reaches beyond it.
+        return max(min(pause, (payment.grace_ends_at - now).total_seconds()), 0.0)
+    if payment.closed_at is None:
+        return backoff(attempt.verify_count, first_seconds=plan.open_seconds, most_seconds=3600)
+    if attempt.verify_count < len(plan.late_seconds):
+        return plan.late_seconds[attempt.verify_count]
+    return None
+
+
+# --- Refunds --------------------------------------------------------------------------------------------------------
+
+RefundStatus = Literal["requested", "sending", "unknown", "started", "needs_attention", "processed", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """Money that is to go back, or went."""
+
+    id: UUID
+    order_id: UUID
+    charge_id: str
+    purpose: Literal["late", "double", "mismatch", "organiser"]
+    reference: str
+    amount_kobo: int
+    currency: str
+    email: str | None
+    why: str
+    status: RefundStatus
+    provider_refund_id: str | None
+    failure: str | None
+    tries: int
+    started_at: datetime | None
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderRefund:
+    """A refund as Paystack has it."""
+
+    id: str
+    amount_kobo: int
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Adopt:
+    """This is the refund our call made."""
+
+    refund: ProviderRefund
+
+
+@dataclass(frozen=True, slots=True)
+class GoneElsewhere:
+    """All of the charge went back by another hand (dashboard, dispute)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TooMuch:
+    """Part of the charge went back by another hand, so that this refund would exceed the charge. A person decides."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotThere:
+    """Our call made no refund; it may be repeated."""
+
+
+def decide_lookup(
+    found: Iterable[ProviderRefund], *, amount_kobo: int, charge_kobo: int, taken: frozenset[str]
+) -> Adopt | GoneElsewhere | TooMuch | NotThere:
+    """What the list of a charge's refunds says about a call of unknown outcome.
+
+    ``taken`` are the ids that belong to other refunds of ours. A failed refund is no refund: its money came back.
+    """
+    alive = [refund for refund in found if refund.status != "failed"]
+    for refund in alive:
+        if refund.amount_kobo == amount_kobo and refund.id not in taken:
+            return Adopt(refund)
+    gone_kobo = sum(refund.amount_kobo for refund in alive)
+    if gone_kobo >= charge_kobo:
+        return GoneElsewhere()
+    return TooMuch() if gone_kobo + amount_kobo > charge_kobo else NotThere()
+
+
+def refund_status_of(provider_status: str) -> RefundStatus:
+    """Our status for Paystack's; a status nobody has told us of counts as under way."""
+    known: dict[str, RefundStatus] = {
+        "processed": "processed",
+        "failed": "failed",
+        "needs-attention": "needs_attention",
+    }
+    return known.get(provider_status, "started")

@@ -1,0 +1,173 @@
+"""The routes: the link to pay, Paystack's webhooks, the buyer's way back, and the books for an operator."""
+
+from collections.abc import Mapping
+from uuid import UUID
+
+import structlog
+from aiohttp import web
+from prometheus_client import Counter
+
+from services.payments import store, store_money
+from services.payments.domain import Facts, Gone
+from services.payments.pages import HEADERS, answer, wants_json
+from services.payments.paying import Busy, Page, Paying, RefusedByProvider
+from services.payments.settings import PaymentsSettings
+from services.payments.verifying import Verifying
+from services.payments.webhooks import Webhooks, is_authentic
+from shared.http.problems import Problem
+from shared.http.requests import json_response, read_uuid, require_role
+from shared.http.tokens import Tokens
+from shared.messaging.transaction import Transactions
+from shared.runtime.metrics import Metrics
+
+_log = structlog.get_logger()
+
+#: Octets a webhook may have.
+MAX_BODY_BYTES = 1024 * 1024
+#: Open cases one answer lists.
+MAX_CASES = 1000
+
+_GONE = {
+    "order_over": ("This order is over", "It can no longer be paid. If money was taken, it goes back by itself."),
+    "too_late": ("There is too little time left", "Less than a minute is left to pay, too short to begin."),
+    "already_paid": ("This order is paid", "Your payment has arrived; there is nothing more to pay."),
+    "nothing_to_pay": ("There is nothing to pay", "This order costs nothing."),
+}
+_BUSY = {
+    "not_known_yet": ("One moment", "Your order is still on its way to the till."),
+    "over_budget": ("Many people are paying right now", "Your places are held. You come next in a moment."),
+    "provider_away": ("The payment page is not there yet", "Paystack did not answer. Your places are held."),
+}
+
+
+class Routes:
+    """Every route of payments."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        paying: Paying,
+        verifying: Verifying,
+        webhooks: Webhooks,
+        tokens: Tokens,
+        roles: Mapping[str, str],
+        settings: PaymentsSettings,
+        metrics: Metrics,
+    ) -> None:
+        self._transactions = transactions
+        self._paying = paying
+        self._verifying = verifying
+        self._webhooks = webhooks
+        self._tokens = tokens
+        self._roles = roles
+        self._secret_keys = settings.secret_keys
+        self._bad_signatures = Counter(
+            "payments_webhooks_forged", "Webhooks whose signature no key of ours made", registry=metrics.registry
+        )
+        self._received = Counter("payments_webhooks_received", "Authentic webhooks", registry=metrics.registry)
+
+    def all(self) -> list[web.RouteDef]:
+        """The routes, for the service's server."""
+        return [
+            web.get("/pay/{order_id}", self.pay),
+            web.post("/webhooks/paystack", self.receive_webhook),
+            web.get("/payments/callback", self.come_back),
+            web.get("/v1/admin/payments/{order_id}", self.show_payment),
+            web.get("/v1/admin/cases", self.list_cases),
+        ]
+
+    async def pay(self, request: web.Request) -> web.Response:
+        """The link to pay: 303 to Paystack's page, or its address as JSON; 410 once the order is over."""
+        order_id = _order_id(request)
+        if order_id is None or not self._tokens.check(request.query.get("token"), "pay", order_id):
+            return answer(
+                request,
+                status=403,
+                code="wrong_token",
+                title="This link is not complete",
+                text="The link to pay is missing its key, or the key is another order's. Use the link of your order.",
+            )
+        outcome = await self._paying.click(order_id)
+        order_url = self._paying.order_page(order_id)
+        match outcome:
+            case Page(attempt, expires_at):
+                if not wants_json(request):
+                    return web.Response(status=303, headers={**HEADERS, "Location": attempt.authorization_url or ""})
+                document = {
+                    "authorization_url": attempt.authorization_url,
+                    "access_code": attempt.access_code,
+                    "reference": attempt.reference,
+                    "expires_at": expires_at,
+                }
+                return json_response(document, headers=HEADERS)
+            case Gone(code):
+                title, text = _GONE[code]
+                return answer(request, status=410, code=code, title=title, text=text, order_url=order_url)
+            case Busy(seconds, why):
+                title, text = _BUSY[why]
+                return answer(request, status=503, code=why, title=title, text=text, retry_seconds=seconds)
+            case RefusedByProvider(why):
+                text = f"Paystack does not take this payment: {why}"
+                title = "This payment cannot be made"
+                return answer(request, status=502, code="provider_refused", title=title, text=text, order_url=order_url)
+
+    async def receive_webhook(self, request: web.Request) -> web.Response:
+        """Keep an authentic webhook and answer 200, whatever it says; 401 for any other, which leaves no trace."""
+        body = await request.read()
+        if not is_authentic(body, request.headers.get("x-paystack-signature", ""), self._secret_keys):
+            self._bad_signatures.inc()
+            raise Problem(401, "bad_signature", "no key of ours signed this")
+        self._received.inc()
+        receipt_id = await self._webhooks.store(body)
+        await self._webhooks.handle_safely(receipt_id)
+        return web.Response(text="ok\n")
+
+    async def come_back(self, request: web.Request) -> web.Response:
+        """The buyer returns from Paystack. That proves nothing: ask, enter the answer, and show the order."""
+        reference = request.query.get("reference") or request.query.get("trxref") or ""
+        async with self._transactions.begin() as tx:
+            attempt = await store.get_attempt(tx.connection, reference=reference.replace("\x00", "")[:200])
+        if attempt is None:
+            return answer(
+                request,
+                status=404,
+                code="unknown_reference",
+                title="We do not know this payment",
+                text="No payment of ours has this reference. If you have paid, your order's page shows it.",
+            )
+        # Whatever comes of it, the order's page follows the order; the loops go on asking.
+        found = await self._verifying.look(reference)
+        if not (isinstance(found, Facts) and found.is_paid):
+            _log.info("a buyer came back unpaid", reference=reference, answer=type(found).__name__)
+        return web.Response(status=303, headers={**HEADERS, "Location": self._paying.order_page(attempt.order_id)})
+
+    async def show_payment(self, request: web.Request) -> web.Response:
+        """Everything known of one order's money."""
+        require_role(request, self._roles, "operator", "organiser")
+        order_id = read_uuid(request, "order_id", what="payment")
+        async with self._transactions.begin() as tx:
+            payment = (await store.list_payments(tx.connection, order_ids=[order_id])).get(order_id)
+            if payment is None:
+                raise Problem(404, "not_found", "no such payment")
+            document = {
+                "payment": payment,
+                "attempts": await store.list_attempts(tx.connection, order_ids=[order_id]),
+                "charges": await store_money.list_charges_of_order(tx.connection, order_id=order_id),
+                "refunds": await store_money.list_refunds_of_order(tx.connection, order_id=order_id),
+            }
+        return json_response(document)
+
+    async def list_cases(self, request: web.Request) -> web.Response:
+        """Open cases, the oldest first, each with its age in seconds."""
+        require_role(request, self._roles, "operator", "organiser")
+        async with self._transactions.begin() as tx:
+            cases = await store_money.list_cases(tx.connection, limit=MAX_CASES)
+            totals = await store_money.count_cases(tx.connection)
+        return json_response({"cases": cases, "totals": totals})
+
+
+def _order_id(request: web.Request) -> UUID | None:
+    try:
+        return UUID(request.match_info["order_id"])
+    except ValueError:
+        return None

@@ -1,0 +1,3 @@
+-- Forget calls that no window reaches any more.
+-- $1 seconds
+DELETE FROM budget_calls WHERE at < clock_timestamp() - make_interval(secs => $1);

@@ -1,0 +1,86 @@
+"""The payments service put together."""
+
+from services.payments.arrivals import Arrivals
+from services.payments.budget import Budgets
+from services.payments.finalise import Finalisation, Wakes
+from services.payments.handlers import PaymentHandlers
+from services.payments.http import MAX_BODY_BYTES, Routes
+from services.payments.loops import AskAgain, CountCases, TakeUpReceipts
+from services.payments.paying import Paying
+from services.payments.paystack import Paystack
+from services.payments.refunding import Refunding
+from services.payments.settings import PaymentsSettings
+from services.payments.verifying import Verifying
+from services.payments.webhooks import Webhooks
+from shared.http.tokens import Tokens
+from shared.runtime.clock import Clock
+from shared.runtime.loops import Loop
+from shared.runtime.service import Service
+from shared.runtime.settings import parse_keys, parse_roles
+
+#: Seconds between two counts of the open cases.
+CASES_SECONDS = 10.0
+
+
+class PaymentsService(Service):
+    """A service with one more thing to close: the connections to Paystack."""
+
+    def __init__(self, settings: PaymentsSettings, *, clock: Clock | None = None) -> None:
+        super().__init__("payments", settings, clock=clock)
+        # Webhooks need only Postgres, so a broker that is away must not take this replica out of service.
+        self.needs_broker = False
+        self.budgets = Budgets(self.database, settings)
+        self.paystack = Paystack(
+            settings.paystack_url,
+            settings.secret_keys[0],
+            timeout_seconds=settings.paystack_timeout_seconds,
+            take_call=self.budgets.take,
+        )
+        arrivals = Arrivals()
+        wakes = Wakes(
+            refunds=lambda: refund_loop.wake(),  # noqa: PLW0108 - the loop is made below
+            asking=lambda: ask_loop.wake(),  # noqa: PLW0108
+            verifying=lambda: verify_loop.wake(),  # noqa: PLW0108
+            news=lambda order_id: arrivals.notify([order_id]),
+        )
+        tokens = Tokens(parse_keys(settings.token_keys))
+        finalisation = Finalisation(settings, wakes)
+        webhooks = Webhooks(self.transactions, finalisation, wakes)
+        self.verifying = Verifying(self.transactions, self.paystack, self.budgets, finalisation, settings)
+        self.refunding = Refunding(self.transactions, self.paystack, self.budgets, settings)
+        self.asking = AskAgain(self.transactions, self.metrics, settings)
+        self.receipts = TakeUpReceipts(self.transactions, webhooks)
+        self.cases = CountCases(self.transactions, self.metrics)
+        self.paying = Paying(self.transactions, self.paystack, self.budgets, self.verifying, arrivals, tokens, settings)
+
+        def loop(name: str, run: Verifying | Refunding | AskAgain | TakeUpReceipts | CountCases, every: float) -> Loop:
+            return self.add_loop(Loop(name, run.run_once, interval_seconds=every, clock=self.clock))
+
+        poll = settings.poll_seconds
+        verify_loop = loop("verify attempts", self.verifying, poll)
+        refund_loop = loop("refund", self.refunding, poll)
+        ask_loop = loop("ask again", self.asking, poll)
+        loop("take up receipts", self.receipts, poll)
+        loop("count cases", self.cases, CASES_SECONDS)
+        self.consume(PaymentHandlers(settings, finalisation, wakes).all())
+        routes = Routes(
+            self.transactions,
+            self.paying,
+            self.verifying,
+            webhooks,
+            tokens,
+            parse_roles(settings.admin_tokens),
+            settings,
+            self.metrics,
+        )
+        self.serve(routes.all(), max_body_bytes=MAX_BODY_BYTES)
+
+    async def stop(self) -> None:
+        """Drain, then close the connections to Paystack."""
+        await super().stop()
+        await self.paystack.close()
+
+
+def build(settings: PaymentsSettings, clock: Clock | None = None) -> PaymentsService:
+    """The service, not yet started."""
+    return PaymentsService(settings, clock=clock)
