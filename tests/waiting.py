@@ -4,12 +4,16 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 T = TypeVar("T")
 STEP_SECONDS = 0.02
 
 
+@overload
+async def until(condition: Callable[[], Awaitable[T]], timeout_seconds: float, what: str) -> T: ...
+@overload
+async def until(condition: Callable[[], T], timeout_seconds: float, what: str) -> T: ...
 async def until(condition: Callable[[], T | Awaitable[T]], timeout_seconds: float, what: str) -> T:
     """Ask until the answer is truthy, and return it. Raises AssertionError that names `what` after the time-out.
 
