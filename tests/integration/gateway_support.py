@@ -70,11 +70,13 @@ class Stack:
     gateways: list[Gateway] = field(default_factory=list)
 
     def settings(self, **changes: Any) -> GatewaySettings:
-        urls = {
+        fields = {
+            "amqp_url": self.amqp_url,
+            "namespace": self.namespace,
             "orders_url": f"http://127.0.0.1:{self.orders.http_port}",
             "inventory_url": f"http://127.0.0.1:{self.inventory.http_port}",
         }
-        return gateway_settings(self.amqp_url, self.namespace, **urls | changes)
+        return gateway_settings(**fields | changes)
 
     @asynccontextmanager
     async def gateway(self, **changes: Any) -> AsyncIterator[Gateway]:
@@ -194,6 +196,16 @@ async def make_stack(
         connector = aiohttp.TCPConnector(limit=0, force_close=True)
         client = await stack.enter_async_context(aiohttp.ClientSession(connector=connector))
         yield Stack(amqp_url, namespace, orders, inventory, client)
+
+
+@asynccontextmanager
+async def make_client_stack(
+    amqp_url: str, namespace: str, orders: Service | None = None, inventory: Service | None = None
+) -> AsyncIterator[Stack]:
+    """A client for gateways; orders and inventory are not started, and may be missing."""
+    connector = aiohttp.TCPConnector(limit=0, force_close=True)
+    async with aiohttp.ClientSession(connector=connector) as client:
+        yield Stack(amqp_url, namespace, orders, inventory, client)  # type: ignore[arg-type]
 
 
 def bearer(order: Any) -> dict[str, str]:
