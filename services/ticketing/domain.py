@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -65,7 +66,13 @@ class TicketRow:
 
     order_id: UUID
     issued: IssuedTicket
-    is_valid: bool
+    issued_at: datetime
+    revoked_at: datetime | None
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether it lets somebody in."""
+        return self.revoked_at is None
 
 
 def decide_places(order: OrderPaidV1) -> list[Place]:

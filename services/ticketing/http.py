@@ -1,10 +1,12 @@
 """Ticketing's routes: public keys for gates, an order's tickets for operators."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from aiohttp import web
 
 from services.ticketing import store
+from services.ticketing.domain import TicketRow
 from services.ticketing.signing import Signer
 from shared.http.problems import Problem
 from shared.http.requests import json_response, read_uuid, require_role
@@ -37,19 +39,28 @@ class TicketingRoutes:
         order_id = read_uuid(request, "order_id", what="order")
         async with self._database.acquire() as connection:
             orders = await store.list_issued_orders(connection, order_ids=[order_id])
-            tickets = await store.list_ticket_details(connection, order_id=order_id)
+            tickets = await store.list_tickets(connection, order_ids=[order_id])
             revocations = await store.list_revocations(connection, order_ids=[order_id])
         if order_id not in orders:
             raise Problem(404, "not_found", "no tickets were issued for such an order")
         order = orders[order_id]
         return json_response(
             {
-                "order_id": order_id,
+                "order_id": str(order_id),
                 "reference": order.reference,
                 "email": order.email,
                 "event": order.event.model_dump(mode="json"),
                 "charge_id": order.charge_id,
-                "tickets": tickets,
+                "tickets": [_render(ticket) for ticket in tickets],
                 "revocations": [{"number": number, "outcome": outcome} for (_, number), outcome in revocations.items()],
             }
         )
+
+
+def _render(ticket: TicketRow) -> dict[str, Any]:
+    return {
+        **ticket.issued.model_dump(mode="json"),
+        "status": "valid" if ticket.is_valid else "revoked",
+        "issued_at": ticket.issued_at,
+        "revoked_at": ticket.revoked_at,
+    }

@@ -85,7 +85,8 @@ async def list_tickets(connection: Connection, *, order_ids: Sequence[UUID]) -> 
                 code=row["code"],
                 qr=row["qr"],
             ),
-            is_valid=row["status"] == "valid",
+            issued_at=row["issued_at"],
+            revoked_at=row["revoked_at"],
         )
         for row in rows
     ]
@@ -131,12 +132,6 @@ async def settle_revocations(
 async def mark_tickets_revoked(connection: Connection, *, keys: Iterable[TicketKey], now: datetime) -> None:
     """Revoke."""
     await connection.execute(_QUERIES["mark_tickets_revoked"], *_columns(keys), now)
-
-
-async def list_ticket_details(connection: Connection, *, order_id: UUID) -> list[dict[str, Any]]:
-    """One order's tickets with their times, for an operator."""
-    rows = await connection.fetch(_QUERIES["list_tickets"], [order_id])
-    return [{name: value for name, value in row.items() if name != "order_id"} for row in rows]
 
 
 def _key(row: Any) -> TicketKey:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiosmtpd.controller import Controller
@@ -39,11 +40,11 @@ class MailBench(Bench):
         return await loop.run_once()
 
     async def send_until(self, post: Post, count: int) -> None:
-        async def came() -> bool:
+        async def came() -> Any:
             await self.send()
             return len(post.mails) >= count
 
-        assert await until(came, 15, f"{count} mails") is True
+        await until(came, 15, f"{count} mails")
 
     async def rows(self) -> list[tuple[str, int]]:
         return [
