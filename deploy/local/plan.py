@@ -25,7 +25,19 @@ REPLICAS_MAX = 9
 PAYSTACK_SECRET_KEY = "sk_test_boxoffice"  # noqa: S105 - the sandbox's, printed in the documentation
 # What any process needs of the launcher's environment, besides the settings with its own prefix.
 INHERITED = frozenset(
-    {"PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "VIRTUAL_ENV", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+    {
+        "PATH",
+        "PYTHONPATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "TZ",
+        "TMPDIR",
+        "VIRTUAL_ENV",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+    }
 )
 PORT_VARIABLES = {"sandbox": "SANDBOX_PORT", "smtp": "CATCHER_SMTP_PORT"}
 

@@ -20,6 +20,7 @@ import psutil
 from deploy.local.state import PROJECT, StateFolder, read_json, write_json
 
 LOG_LIMIT_BYTES = 20_000_000
+ORPHAN_SECONDS = 5.0
 CREATED_TOLERANCE_SECONDS = 2.0
 FIRST, LAST = 1, 3
 """Stages of stopping: what uses an engine ends first, the engines next, what an engine needs last."""
@@ -60,24 +61,30 @@ class Child:
             self.process.send_signal(self.stop_signal)
 
     def kill(self) -> None:
+        """End it, and what it started, without asking."""
+        family = _descendants(self.pid)
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(10)
         self.alive()
+        _end_orphans(family)
 
     def stop(self, grace_seconds: float) -> bool:
         """Ask, wait, then kill. Returns whether it ended by itself within the grace."""
         if not self.alive():
             return True
+        family = _descendants(self.pid)
         self.ask_to_stop()
         try:
             self.process.wait(grace_seconds)
+            in_time = True
         except subprocess.TimeoutExpired:
             self.kill()
-            return False
+            in_time = False
         self.alive()
-        return True
+        _end_orphans(family)
+        return in_time
 
 
 def spawn(
@@ -136,12 +143,29 @@ def find_process(pid_file: Path) -> psutil.Process | None:
         return None
 
 
+def _descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _end_orphans(family: list[psutil.Process]) -> None:
+    """Erlang's port programs and PostgreSQL's backends end by themselves soon after their parent; wait for that."""
+    _, stubborn = psutil.wait_procs(family, timeout=ORPHAN_SECONDS)
+    for process in stubborn:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=ORPHAN_SECONDS)
+
+
 def end_leftovers(state: StateFolder, grace_seconds: float = 10.0) -> list[str]:
     """End the children of a launcher that is gone, stage by stage; returns their names."""
     ended: list[str] = []
     for stage in range(FIRST, LAST + 1):
         files = [file for file in sorted(state.pids.glob("*.json")) if read_json(file).get("stage", FIRST) == stage]
         found = {file: process for file in files if (process := find_process(file))}
+        family = [orphan for process in found.values() for orphan in _descendants(process.pid)]
         for file, process in found.items():
             with contextlib.suppress(psutil.Error):
                 process.send_signal(read_json(file).get("signal", signal.SIGTERM))
@@ -149,7 +173,8 @@ def end_leftovers(state: StateFolder, grace_seconds: float = 10.0) -> list[str]:
         for process in stubborn:
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        psutil.wait_procs(stubborn, timeout=5)
+        psutil.wait_procs(stubborn, timeout=ORPHAN_SECONDS)
+        _end_orphans(family)
         ended.extend(file.stem for file in found)
         for file in files:
             file.unlink(missing_ok=True)

@@ -86,7 +86,8 @@ class LocalStack:
         )
         try:
             wiring = self._wire(engines)
-            asyncio.run(self._run_processes(wiring, engines, ready))
+            if not asyncio.run(self._run_processes(wiring, engines, ready)):
+                raise KeyboardInterrupt
         finally:
             ignore_signals()
             self._say("Stopping PostgreSQL and RabbitMQ")
@@ -120,7 +121,8 @@ class LocalStack:
             inherited=self._environment,
         )
 
-    async def _run_processes(self, wiring: Wiring, engines: Engines, ready: Callable[[Summary], None]) -> None:
+    async def _run_processes(self, wiring: Wiring, engines: Engines, ready: Callable[[Summary], None]) -> bool:
+        """Returns after a stop: True if everything had been ready before it."""
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, self._on_signal, stop)
@@ -135,11 +137,13 @@ class LocalStack:
             self._say("Starting the services, the Paystack sandbox and the mail catcher")
             helpers.start()
             services.start()
-            if await self._wait_until_ready(stop):
+            became_ready = await self._wait_until_ready(stop)
+            if became_ready:
                 event_id = await self._make_demo_event(wiring)
                 self._set_phase("ready")
                 ready(Summary(addresses(wiring), wiring.secrets, engines.descriptions, event_id))
                 await stop.wait()
+            return became_ready
         finally:
             self._set_phase("stopping")
             self._say("Stopping the services")
