@@ -1,10 +1,10 @@
 """Settings of the mailer, from the environment."""
 
 from email.utils import parseaddr
-from typing import Annotated, Self
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator, model_validator
+from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.mailer.smtp_url import parse_smtp_url
@@ -71,9 +71,10 @@ class MailerSettings(DatabaseSettings):
             raise ValueError("is no time zone of this system, as in Africa/Lagos") from None
         return name
 
-    @model_validator(mode="after")
-    def _lease_outlives_a_try(self) -> Self:
+    @field_validator("lease_seconds")
+    @classmethod
+    def _lease_outlives_a_try(cls, seconds: float, info: ValidationInfo) -> float:
         # One try is at most a connection and a mail; a rival must not begin the same mail before that is over.
-        if self.lease_seconds < 3 * self.smtp_timeout_seconds:
-            raise ValueError("lease_seconds must be at least three times smtp_timeout_seconds")
-        return self
+        if seconds < 3 * info.data.get("smtp_timeout_seconds", 0):
+            raise ValueError("must be at least three times smtp_timeout_seconds")
+        return seconds
