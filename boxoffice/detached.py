@@ -71,7 +71,7 @@ def _follow(state: StateFolder, launcher: subprocess.Popen[bytes], log: Path, re
         if ended:
             raise LocalError(f"It did not start. Log: {log}")
         if ready:
-            report.say("It runs in the background: `boxoffice status`, `boxoffice down`.")
+            report.say("It runs in the background. `boxoffice status` shows it, `boxoffice down` stops it.")
             return
         if time.monotonic() > deadline:
             raise LocalError(f"It is not ready after {START_SECONDS} s and goes on trying. Log: {log}")

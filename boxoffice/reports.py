@@ -60,7 +60,8 @@ class Progress:
         self._console.print()
         self._console.print("Boxoffice is ready.", style="bold green")
         self._console.print(table)
-        self._console.print("Ctrl-C stops all of it.", style="dim")
+        if self._spinner:
+            self._console.print("Ctrl-C stops all of it.", style="dim")
 
 
 @dataclass(frozen=True)

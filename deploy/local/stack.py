@@ -140,8 +140,9 @@ class LocalStack:
             became_ready = await self._wait_until_ready(stop)
             if became_ready:
                 event_id = await self._make_demo_event(wiring)
-                self._set_phase("ready")
+                # First said, then recorded: who waits for the record finds the words complete.
                 ready(Summary(addresses(wiring), wiring.secrets, engines.descriptions, event_id))
+                self._set_phase("ready")
                 await stop.wait()
             return became_ready
         finally:

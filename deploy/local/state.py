@@ -43,8 +43,10 @@ class StateFolder:
 
     def create(self) -> None:
         """Make the folders. Others may pass through (an engine may run as another user) and see nothing."""
-        for folder in (self.path, self.logs, self.pids):
-            make_folder(folder)
+        make_folder(self.path)
+        for folder in (self.logs, self.pids):
+            # The launcher's log shows tokens.
+            make_folder(folder, mode=0o700)
         marker = self.path / MARKER
         if not marker.exists():
             marker.write_text("State of a local Boxoffice stack. Stop the stack before removing this folder.\n")
@@ -92,12 +94,12 @@ def _choose_other_than(used: set[int]) -> list[int]:
     return [port for port in choose_free_ports(len(used) + 1) if port not in used][:1]
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder whatever the umask says: 0711, so that other users may pass through and not look inside."""
+def make_folder(folder: Path, mode: int = 0o711) -> None:
+    """Make a folder whatever the umask says; by default others may pass through and not look inside."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if folder.stat().st_uid == os.geteuid():
-            folder.chmod(0o711)
+            folder.chmod(mode)
     except OSError as error:
         raise LocalError(f"The folder {folder} cannot be made: {error.strerror}.") from error
 

@@ -4,6 +4,7 @@ import json
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import tempfile
 import urllib.request
@@ -36,12 +37,21 @@ def folder() -> Iterator[Path]:
 def stack(folder: Path) -> Iterator[LocalStackUnderTest]:
     """A whole stack, ready, with a second replica of inventory."""
     made = LocalStackUnderTest(folder / "first stack", free_offset())
-    made.command("up", "--detach", "--replicas", "inventory=2")
+    said = made.command("up", "--detach", "--replicas", "inventory=2")
     try:
+        for words in (made.url("gateway"), "Demo event", "Token of the organiser", "`boxoffice down` stops it"):
+            assert words in said
         yield made
     finally:
         made.command("down")
         assert processes_of(made.state) == []
+
+
+def test_nobody_else_reads_what_the_stack_keeps(stack: LocalStackUnderTest) -> None:
+    for folder in ("logs", "pids", "rabbitmq"):
+        assert stat.S_IMODE((stack.state / folder).stat().st_mode) == 0o700
+    for file in ("secrets.json", "stack.json", "sandbox.sqlite", "catcher.data"):
+        assert stat.S_IMODE((stack.state / file).stat().st_mode) == 0o600
 
 
 def test_every_process_is_ready_and_named(stack: LocalStackUnderTest) -> None:

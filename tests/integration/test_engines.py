@@ -1,5 +1,6 @@
 """The resolver on real engines: each way it finds them, where they listen, and that they never stay behind."""
 
+import dataclasses
 import os
 import shutil
 import signal
@@ -118,6 +119,24 @@ def test_root_keeps_data_where_the_engines_user_reaches_it() -> None:
     running.stop()
     assert not data.parent.exists()
     folder.rmdir()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs engines as another user")
+def test_root_copies_programs_that_the_engines_user_cannot_reach(state: StateFolder) -> None:
+    state.create()
+    wheel = postgres.find_in_wheel()
+    # As with a virtual environment below /root: nobody but root passes here.
+    hidden = state.path / "hidden"
+    hidden.mkdir(0o700)
+    for part in wheel.parts:
+        shutil.copytree(wheel.root / part, hidden / part, symlinks=True)
+    server = PostgresServer(state, dataclasses.replace(wheel, root=hidden), durable=False)
+    server.start()
+    try:
+        assert server.pid is not None
+        assert state.path / "engine" in Path(psutil.Process(server.pid).exe()).parents
+    finally:
+        server.stop()
 
 
 def test_rabbitmq_unpacked_without_root_runs_from_any_folder(state: StateFolder) -> None:
