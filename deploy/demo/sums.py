@@ -1,0 +1,177 @@
+"""The sums of P1, P3 and P4, read from the services' databases and from the provider's own ledger.
+
+Only a check may look into several databases at once; no service does.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """One line of the final account."""
+
+    promise: str
+    text: str
+    holds: bool
+    #: What is wrong, one sentence for each case, at most twenty.
+    faults: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the databases and the provider say."""
+
+    tiers: list[dict[str, Any]]
+    holds: list[dict[str, Any]]
+    orders: list[dict[str, Any]]
+    tickets: list[dict[str, Any]]
+    cases: list[dict[str, Any]]
+    charges: list[dict[str, Any]]
+    refunds: list[dict[str, Any]]
+
+
+async def read_books(database_urls: Mapping[Any, str], ledger: Mapping[str, Any]) -> Books:
+    """Read all of it. ``ledger`` is the answer of ``GET /sandbox/ledger``."""
+    return Books(
+        tiers=await _rows(database_urls["inventory"], "SELECT id, name, capacity, available, held, sold FROM tiers"),
+        holds=await _rows(database_urls["inventory"], "SELECT order_id, status, lines, returned FROM holds"),
+        orders=await _rows(
+            database_urls["orders"], "SELECT order_id, reference, status, total_kobo, charge_id, details FROM orders"
+        ),
+        tickets=await _rows(database_urls["ticketing"], "SELECT order_id, number, code, status FROM tickets"),
+        cases=await _rows(
+            database_urls["payments"], "SELECT kind, charge_id, now() - opened_at AS age FROM open_cases"
+        ),
+        charges=list(ledger["charges"]),
+        refunds=list(ledger["refunds"]),
+    )
+
+
+async def _rows(url: str, statement: str) -> list[dict[str, Any]]:
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        await connection.set_type_codec("jsonb", encoder=str, decoder=orjson.loads, schema="pg_catalog")
+        return [dict(row) for row in await connection.fetch(statement, timeout=30)]
+    finally:
+        await connection.close(timeout=5)
+
+
+def check_sums(books: Books) -> list[Sum]:
+    """Every sum, whether it holds or not. Pure."""
+    return [check_stock(books), check_final(books), check_tickets(books), check_money(books)]
+
+
+def check_stock(books: Books) -> Sum:
+    """P1, and that the stock rows agree with the orders they are held and sold for."""
+    faults = []
+    held, sold = Counter[UUID](), Counter[UUID]()
+    for hold in books.holds:
+        target = {"held": held, "sold": sold}.get(hold["status"])
+        if target is None:
+            continue
+        for line in hold["lines"]:
+            target[UUID(line["tier_id"])] += line["quantity"]
+        for tier_id, places in hold["returned"].items():
+            target[UUID(tier_id)] -= places
+    for tier in books.tiers:
+        total = tier["available"] + tier["held"] + tier["sold"]
+        if total != tier["capacity"] or min(tier["available"], tier["held"], tier["sold"]) < 0:
+            faults.append(f"{tier['name']}: {total} places of {tier['capacity']}")
+        if (tier["held"], tier["sold"]) != (held[tier["id"]], sold[tier["id"]]):
+            faults.append(f"{tier['name']}: the stock row and the orders' holds differ")
+    numbers = {name: sum(tier[name] for tier in books.tiers) for name in ("available", "held", "sold", "capacity")}
+    text = "{available} available + {held} held + {sold} sold = {capacity} places".format(**numbers)
+    return _sum("P1", text, faults)
+
+
+def check_final(books: Books) -> Sum:
+    """P5: no order is left without an end, and no place without a buyer is held."""
+    faults = [f"order {one['reference']} is still pending" for one in books.orders if one["status"] == "pending"]
+    faults += [f"order {one['order_id']} still holds places" for one in books.holds if one["status"] == "held"]
+    states = Counter(one["status"] for one in books.orders)
+    text = ", ".join(f"{count} {status}" for status, count in sorted(states.items())) or "no orders"
+    return _sum("P5", f"every order has ended: {text}", faults)
+
+
+def check_tickets(books: Books) -> Sum:
+    """P3: a paid order has a valid ticket for each place not refunded, no other order has any, no code is there twice."""
+    valid = Counter(one["order_id"] for one in books.tickets if one["status"] == "valid")
+    faults = []
+    places = 0
+    for order in books.orders:
+        wanted = _places(order) if order["status"] in {"paid", "refunding", "refunded"} else 0
+        places += wanted
+        if valid.pop(order["order_id"], 0) != wanted:
+            faults.append(f"order {order['reference']} ({order['status']}) should have {wanted} valid tickets")
+    faults += [f"{count} tickets for order {order_id}, which nobody knows" for order_id, count in valid.items()]
+    codes = Counter(one["code"] for one in books.tickets)
+    faults += [f"the code {code} was given out {count} times" for code, count in codes.items() if count > 1]
+    paid = sum(one["status"] == "paid" for one in books.orders)
+    return _sum("P3", f"{paid} paid orders have {places} places and {places} valid tickets", faults)
+
+
+def _places(order: Mapping[str, Any]) -> int:
+    bought: int = sum(line["quantity"] for line in order["details"].get("lines", ()))
+    return bought - len(order["details"].get("revoked_numbers", ()))
+
+
+def check_money(books: Books) -> Sum:
+    """P4: every charge in the provider's books is covered by exactly one of tickets, refund, open case."""
+    ticketed = {one["charge_id"]: one for one in books.orders if one["charge_id"] and _places(one) > 0}
+    cases = {one["charge_id"] for one in books.cases}
+    refunded: dict[str, int] = defaultdict(int)
+    for refund in books.refunds:
+        if refund["status"] != "failed":
+            refunded[str(refund["transaction"])] += refund["amount"]
+    faults, kobo = [], Counter[str]()
+    for charge in books.charges:
+        charge_id, amount = str(charge["id"]), charge["amount"]
+        covers = _covers(charge_id, amount, ticketed, refunded, cases)
+        kobo["captured"] += amount
+        if len(covers) == 1:
+            kobo[covers[0]] += amount
+        else:
+            faults.append(f"charge {charge_id} of {amount} kobo is covered by {' and '.join(covers) or 'nothing'}")
+    text = (
+        f"{_naira(kobo['captured'])} captured = {_naira(kobo['tickets'])} in tickets"
+        f" + {_naira(kobo['a refund'])} refunded + {_naira(kobo['an open case'])} in open cases"
+    )
+    return _sum("P4", text, faults)
+
+
+def _covers(
+    charge_id: str,
+    amount: int,
+    ticketed: Mapping[str, Mapping[str, Any]],
+    refunded: Mapping[str, int],
+    cases: set[str],
+) -> list[str]:
+    back = refunded.get(charge_id, 0)
+    order = ticketed.get(charge_id)
+    if charge_id in cases:
+        return ["an open case"]
+    covers = []
+    if order is not None:
+        kept = amount - back
+        prices = [line["price_kobo"] for line in order["details"]["lines"] for _ in range(line["quantity"])]
+        revoked = set(order["details"].get("revoked_numbers", ()))
+        worth = sum(price for number, price in enumerate(prices, start=1) if number not in revoked)
+        covers.append("tickets" if kept == worth else f"tickets worth {worth} for {kept} kobo kept")
+    if back >= amount:
+        covers += ["a refund"] * (1 if back == amount else 2)
+    return covers
+
+
+def _sum(promise: str, text: str, faults: list[str]) -> Sum:
+    return Sum(promise, text, not faults, tuple(faults[:20]))
+
+
+def _naira(kobo: int) -> str:
+    return f"₦{kobo // 100:,}.{kobo % 100:02}"
