@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -142,7 +141,7 @@ class PostgresServer:
         make_folder(self._data)
         self._data.chmod(0o700)
         give_to(self._account, self._data)
-        with _password_file(self._password, self._account) as password_file:
+        with _password_file(self._data.parent, self._password, self._account) as password_file:
             self._run_initdb(password_file)
 
     def _run_initdb(self, password_file: Path) -> None:
@@ -188,14 +187,17 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def _password_file(password: str, account: Account | None) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="boxoffice-") as name:
-        folder, file = Path(name), Path(name) / "password"
-        file.touch(0o600)
-        file.write_text(password)
-        give_to(account, file)
-        give_to(account, folder)
+def _password_file(folder: Path, password: str, account: Account | None) -> Iterator[Path]:
+    """In the engine's own home, so that a start that is killed leaves nothing outside the state."""
+    file = folder / "initdb-password"
+    file.unlink(missing_ok=True)
+    file.touch(0o600)
+    file.write_text(password)
+    give_to(account, file)
+    try:
         yield file
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def _clean_environment() -> dict[str, str]:
