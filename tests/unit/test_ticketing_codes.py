@@ -96,3 +96,15 @@ def test_a_verifier_refuses_signatures_shorter_than_it_was_told() -> None:
     code = make_code(KEY, EVENT, "VM9KHU", 1, digits=8)
     assert verify_code(code, [KEY], EVENT)
     assert not verify_code(code, [KEY], EVENT, least_digits=12)
+
+
+def test_guesses_succeed_at_the_rate_their_length_says() -> None:
+    """At two digits one guess in 256 is right; a constant signature is as good a guess as any."""
+    guesses = 25_600
+    hits = sum(
+        verify_code(Code(reference, number, "a7"), [KEY], EVENT, least_digits=2)
+        for reference in ("VM9KHU", "ZZ2345")
+        for number in range(1, guesses // 2 + 1)
+    )
+    # Mean 100, standard deviation 10; the keys are fixed, so this cannot fail by chance.
+    assert 60 <= hits <= 140
