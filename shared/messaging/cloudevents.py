@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from shared.contracts.base import Message
 from shared.contracts.registry import MESSAGES, PRODUCERS
 from shared.messaging.exceptions import UnknownType, Unreadable
+from shared.runtime.trace import readable_traceparent
 
 CONTENT_TYPE = "application/cloudevents-batch+json"
 #: Events in one message at most.
@@ -101,7 +102,7 @@ def decode_batch(body: bytes, content_type: str | None, message_type: str | None
 
 
 def split_batch(body: bytes) -> list[tuple[bytes, int]]:
-    """Each event of a readable batch as a batch of its own, byte for byte the same event: ``(body, position)``."""
+    """Each event of a batch as a batch of its own, with nothing added or left out: ``(body, position)``."""
     return [(orjson.dumps([envelope]), position) for position, envelope in enumerate(orjson.loads(body))]
 
 
@@ -113,7 +114,7 @@ def _decode_event(envelope: Any, model: type[Message], position: int) -> Event[M
             id=UUID(envelope["id"]),
             time=datetime.fromisoformat(envelope["time"]),
             data=model.model_validate_json(orjson.dumps(envelope["data"])),
-            traceparent=envelope.get("traceparent"),
+            traceparent=readable_traceparent(envelope.get("traceparent")),
         )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

@@ -17,12 +17,12 @@ from shared.messaging.delivery import (
     message_id_of,
 )
 from shared.messaging.exceptions import NotConfirmed, Refused
-from shared.messaging.handling import Done, Handling, Outcome
-from shared.messaging.link import BROKER_DOWN, Link
+from shared.messaging.handling import Done, Handling
+from shared.messaging.link import BROKER_DOWN, Link, only_own_cancellation
 from shared.messaging.publisher import OutgoingMessage, Publisher
 from shared.messaging.store import SUSPECT_HEADER
 from shared.messaging.topology import Topology, declare_service
-from shared.messaging.verdicts import Retry
+from shared.messaging.verdicts import DeadLetter, Postpone, Retry
 from shared.runtime.metrics import Metrics
 
 _log = structlog.get_logger()
@@ -114,7 +114,13 @@ class Consumer:
             await self._arrived.wait()
             self._arrived.clear()
             while self._waiting and not self._stopping:
-                await self._handle_waiting()
+                try:
+                    with only_own_cancellation():
+                        await self._handle_waiting()
+                except Exception:  # noqa: BLE001 - a consumer that ended would leave its queue to grow in silence
+                    _log.exception("the consumer failed; what it had in hand will come again")
+                    self._link.lose()
+                    await asyncio.sleep(1)
 
     def _take(self) -> list[tuple[Delivery, AbstractIncomingMessage]]:
         taken = [self._waiting.popleft()]
@@ -137,23 +143,22 @@ class Consumer:
                     await self._pass_on(delivery, outcome)
             await self._acknowledge(channel, group[-1].tag)
 
-    async def _pass_on(self, delivery: Delivery, outcome: Outcome) -> None:
+    async def _pass_on(self, delivery: Delivery, outcome: Retry | Postpone | DeadLetter) -> None:
         """Publish a failed message to its retry tier or as a dead letter, and wait for the confirm.
 
         Only then is it acknowledged; a crash between the two makes a duplicate, which the inbox absorbs.
         """
         headers: dict[str, object] = {
-            TRIES_HEADER: delivery.tries,
+            TRIES_HEADER: delivery.tries - 1 if isinstance(outcome, Postpone) else delivery.tries,
             FAILED_AT_HEADER: datetime.now(UTC).isoformat(),
             ORIGIN_HEADER: self._topology.queue(self._service),
         }
         if delivery.is_suspect:
             headers[SUSPECT_HEADER] = True
-        if isinstance(outcome, Retry):
+        if isinstance(outcome, Retry | Postpone):
             target = self._topology.retry_queue(self._service, outcome.after_seconds)
             self._metrics.retried(delivery.type)
         else:
-            assert not isinstance(outcome, Done)
             target = self._topology.dead_queue(self._service)
             headers[REASON_HEADER] = outcome.reason
             self._metrics.dead(delivery.type)
@@ -180,11 +185,14 @@ class Consumer:
         if channel is None or channel is not self._channel:
             return  # The channel is gone; the messages will come again, and the inbox knows them.
         try:
-            async with asyncio.timeout(5):
-                underlay = await channel.get_underlay_channel()
-                await underlay.basic_ack(tag, multiple=True)
+            with only_own_cancellation():
+                async with asyncio.timeout(5):
+                    underlay = await channel.get_underlay_channel()
+                    await underlay.basic_ack(tag, multiple=True)
         except BROKER_DOWN as error:
             _log.info("an acknowledgement was lost; the messages will come again", error=str(error))
+            # Without this they would come again only when the broker loses patience, half an hour later.
+            self._link.lose()
 
 
 def _groups(deliveries: list[Delivery]) -> list[list[Delivery]]:

@@ -1,5 +1,6 @@
 """A message as it came, apart from how it came."""
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -7,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from shared.contracts.base import Message
-from shared.messaging.cloudevents import MAX_BYTES, MAX_EVENTS, Event, decode_batch
+from shared.messaging.cloudevents import CONTENT_TYPE, MAX_BYTES, MAX_EVENTS, Event, decode_batch
 from shared.messaging.exceptions import UnknownType, Unreadable
 from shared.messaging.store import SUSPECT_HEADER
 from shared.messaging.verdicts import SUSPECT_REDELIVERIES
@@ -35,6 +36,8 @@ class Delivery:
     #: Place among the messages of its channel; larger came later.
     tag: int = 0
     event_count: int = field(default=0)
+    #: When it came, on this process's monotonic clock.
+    arrived_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         try:
@@ -45,12 +48,19 @@ class Delivery:
         except Unreadable as error:
             self.unreadable = error
             self.event_count = _count_readable(self.body, self.content_type)
+        except Exception as error:  # noqa: BLE001 - whatever a body does to its reader, it must get an answer
+            self.unreadable = Unreadable(f"reading it failed: {type(error).__name__}: {error}")
 
     @property
     def tries(self) -> int:
         """Which try this is, from 1; deliveries that were never answered do not count."""
         tries = self.headers.get(TRIES_HEADER, 0)
         return (tries if isinstance(tries, int) else 0) + 1
+
+    @property
+    def in_hand_seconds(self) -> float:
+        """How long ago the broker handed it out."""
+        return time.monotonic() - self.arrived_at
 
     @property
     def redeliveries(self) -> int:
@@ -74,7 +84,7 @@ def message_id_of(text: str | None, body: bytes) -> UUID:
 
 def _count_readable(body: bytes, content_type: str | None) -> int:
     # A batch in which one event is malformed can still be taken apart; anything else cannot.
-    if len(body) > MAX_BYTES or content_type is None:
+    if len(body) > MAX_BYTES or content_type != CONTENT_TYPE:
         return 0
     try:
         envelopes = orjson.loads(body)

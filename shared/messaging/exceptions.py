@@ -17,6 +17,14 @@ class NotConfirmed(MessagingError):
     """The broker did not confirm in time, or the connection went: the message may or may not be in its queue."""
 
 
+class NoAnswer(NotConfirmed):
+    """The broker did not confirm in time although the connection stands: one queue of its may be stuck."""
+
+
+class TookTooLong(MessagingError):
+    """One handling transaction did not end in its time and was rolled back."""
+
+
 class Refused(MessagingError):
     """The broker refused a message: no queue is bound for it, or the queue is full. It is in no queue."""
 

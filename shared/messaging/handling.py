@@ -4,10 +4,12 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import chain, count
+from itertools import chain
 from random import random
 from typing import Any
+from uuid import UUID
 
 import structlog
 
@@ -16,12 +18,23 @@ from shared.contracts.registry import ServiceName
 from shared.messaging import store
 from shared.messaging.cloudevents import Event, split_batch
 from shared.messaging.delivery import Delivery
-from shared.messaging.exceptions import RejectedForGood
+from shared.messaging.exceptions import TookTooLong, UnknownType
 from shared.messaging.publisher import OutgoingMessage
 from shared.messaging.topology import Topology
 from shared.messaging.transaction import Transaction, Transactions
-from shared.messaging.verdicts import DeadLetter, Retry, Split, Wait, decide_suspect, decide_verdict
+from shared.messaging.verdicts import (
+    DeadLetter,
+    Postpone,
+    Retry,
+    Split,
+    Verdict,
+    Wait,
+    decide_merged,
+    decide_suspect,
+    decide_verdict,
+)
 from shared.postgres.database import Database
+from shared.postgres.errors import PASSING
 from shared.runtime.ids import derived_id
 from shared.runtime.metrics import Metrics
 
@@ -52,8 +65,22 @@ class Done:
     """The effects are committed, now or by an earlier delivery."""
 
 
-#: How a message ended here. Retry and DeadLetter are still to be published before the acknowledgement.
-Outcome = Done | Retry | DeadLetter
+#: How a message ended here. All but Done are still to be published before the acknowledgement.
+Outcome = Done | Retry | Postpone | DeadLetter
+
+
+class _Patience:
+    """The waits of one piece of work: each pause longer than the last, and how many of them are of a bounded kind."""
+
+    def __init__(self) -> None:
+        self.counted = 0
+        self._pause = WAIT_SECONDS[0]
+
+    async def wait(self, verdict: Wait, error: Exception, **what: object) -> None:
+        self.counted += verdict.counted
+        _log.warning("messages wait", **what, error=repr(error)[:300], again_in_seconds=self._pause)
+        await asyncio.sleep(self._pause * (0.5 + random()))  # noqa: S311 - spreads load, guards nothing
+        self._pause = min(self._pause * 2, WAIT_SECONDS[1])
 
 
 class Handling:
@@ -68,53 +95,61 @@ class Handling:
         self._topology = topology
         self._metrics = metrics
         self._known = {model.TYPE for model in handlers.by_type}
+        #: Suspects whose lone try was counted and came back, where the count could not be taken back yet.
+        self._survived: set[UUID] = set()
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
-        """One outcome for each delivery. Waits for engines that are away, for ever; cancel it to give up."""
+        """One outcome for each delivery. Waits for engines that are away, for minutes; cancel it to give up."""
         plain = [one for one in deliveries if one.unreadable is None and not one.is_suspect and one.type in self._known]
         together = len(plain) > 1 and await self._try_together(plain)
         merged = {id(one) for one in plain} if together else set()
         return [Done() if id(one) in merged else await self._handle_alone(one) for one in deliveries]
 
     async def _try_together(self, deliveries: Sequence[Delivery]) -> bool:
-        try:
-            await self._commit(deliveries)
-        except Exception as error:  # noqa: BLE001 - each message is tried alone next, where its error is judged
-            _log.info("a merged batch is tried message by message", messages=len(deliveries), error=repr(error)[:300])
-            return False
-        return True
+        patience = _Patience()
+        while True:
+            try:
+                await self._commit(deliveries)
+            except Exception as error:  # noqa: BLE001 - judged here, or where each message is tried alone
+                in_hand = max(one.in_hand_seconds for one in deliveries)
+                verdict = decide_merged(error, waits=patience.counted, in_hand_seconds=in_hand)
+                if isinstance(verdict, Split):
+                    _log.info("merged messages are tried one by one", messages=len(deliveries), error=repr(error)[:300])
+                    return False
+                await patience.wait(verdict, error, messages=len(deliveries))
+            else:
+                return True
 
     async def _handle_alone(self, delivery: Delivery) -> Outcome:
-        pause = WAIT_SECONDS[0]
-        for waits in count():
+        patience = _Patience()
+        split_because: str | None = None
+        while True:
             try:
+                if split_because is not None:
+                    return await self._split(delivery, reason=split_because)
                 return await self._attempt(delivery)
             except Exception as error:  # noqa: BLE001 - decide_verdict judges every error there is
-                verdict = decide_verdict(error, tries=delivery.tries, event_count=delivery.event_count, waits=waits)
-                if isinstance(verdict, Wait):
-                    _log.warning("a message waits", type=delivery.type, error=repr(error)[:300], again_in_seconds=pause)
-                    await asyncio.sleep(pause * (0.5 + random()))  # noqa: S311 - spreads load, guards nothing
-                    pause = min(pause * 2, WAIT_SECONDS[1])
-                    continue
-                if isinstance(verdict, Split):
-                    await self._split(delivery, reason=repr(error)[:300])
-                    return Done()
-                _log.error(
-                    "an event failed",
-                    type=delivery.type,
-                    message_id=str(delivery.message_id),
+                verdict = decide_verdict(
+                    error,
                     tries=delivery.tries,
-                    verdict=repr(verdict),
-                    exc_info=delivery.unreadable is None,
+                    # A batch that cannot even be taken apart is judged like one event.
+                    event_count=1 if split_because is not None else delivery.event_count,
+                    waits=patience.counted,
+                    in_hand_seconds=delivery.in_hand_seconds,
                 )
-                return verdict
-        raise AssertionError("unreachable")
+                if isinstance(verdict, Wait):
+                    await patience.wait(verdict, error, type=delivery.type, message_id=str(delivery.message_id))
+                elif isinstance(verdict, Split):
+                    split_because = repr(error)[:300]
+                else:
+                    _log_failure(delivery, verdict, error)
+                    return verdict
 
     async def _attempt(self, delivery: Delivery) -> Outcome:
         if delivery.unreadable is not None:
             raise delivery.unreadable
         if delivery.type not in self._known:
-            raise RejectedForGood(f"the {self._handlers.service} service takes in no {delivery.type}")
+            raise UnknownType(f"the {self._handlers.service} service takes in no {delivery.type}")
         if delivery.is_suspect:
             return await self._handle_suspect(delivery)
         await self._commit([delivery])
@@ -124,29 +159,52 @@ class Handling:
         """Redelivered too often: its handler may have killed the process. A batch is split unseen; one event is tried
         alone, with a count that outlives the process."""
         if delivery.event_count > 1:
-            await self._split(delivery, reason=f"redelivered {delivery.redeliveries} times")
-            return Done()
+            return await self._split(delivery, reason=f"redelivered {delivery.redeliveries} times")
+        message_id = delivery.message_id
+        if message_id in self._survived:
+            await self._forget_lone_tries(message_id)
         async with self._database.acquire() as connection:
-            tries = await store.insert_suspect_try(connection, message_id=delivery.message_id)
+            tries = await store.insert_suspect_try(connection, message_id=message_id)
         refusal = decide_suspect(lone_tries=tries - 1)
-        if refusal is None:
-            await self._commit([delivery])
-        async with self._database.acquire() as connection:
-            await store.delete_suspect_try(connection, message_id=delivery.message_id)
+        try:
+            if refusal is None:
+                await self._commit([delivery])
+        except Exception:
+            # It came back, so this was no death. If the count cannot be taken back now, that is done first next time.
+            self._survived.add(message_id)
+            with suppress(*PASSING):
+                await self._forget_lone_tries(message_id)
+            raise
+        await self._forget_lone_tries(message_id)
         return refusal or Done()
+
+    async def _forget_lone_tries(self, message_id: UUID) -> None:
+        async with self._database.acquire() as connection:
+            await store.delete_suspect_try(connection, message_id=message_id)
+        self._survived.discard(message_id)
 
     async def _commit(self, deliveries: Sequence[Delivery]) -> None:
         started = time.perf_counter()
-        async with asyncio.timeout(HANDLING_TIMEOUT_SECONDS), self._transactions.begin() as transaction:
-            claimed = await transaction.claim_inbox([one.message_id for one in deliveries])
-            fresh = list({one.message_id: one for one in deliveries if one.message_id in claimed}.values())
-            await self._run_handlers(transaction, fresh)
+        fresh = await self._in_time(deliveries)
         self._metrics.duplicates(len(deliveries) - len(fresh))
         if fresh:
             counts: Counter[str] = Counter()
             for one in fresh:
                 counts[one.type] += one.event_count
             self._metrics.handled(counts, time.perf_counter() - started)
+
+    async def _in_time(self, deliveries: Sequence[Delivery]) -> list[Delivery]:
+        """One transaction; returns those of the messages that had no effect before it."""
+        try:
+            async with asyncio.timeout(HANDLING_TIMEOUT_SECONDS) as limit, self._transactions.begin() as transaction:
+                claimed = await transaction.claim_inbox([one.message_id for one in deliveries])
+                fresh = list({one.message_id: one for one in deliveries if one.message_id in claimed}.values())
+                await self._run_handlers(transaction, fresh)
+        except TimeoutError as error:
+            if limit.expired():
+                raise TookTooLong(f"not done within {HANDLING_TIMEOUT_SECONDS:g} seconds") from error
+            raise
+        return fresh
 
     async def _run_handlers(self, transaction: Transaction, deliveries: Sequence[Delivery]) -> None:
         by_type: dict[str, list[Event[Message]]] = {}
@@ -158,15 +216,16 @@ class Handling:
             if model.TYPE in by_type:
                 await handler(transaction, by_type[model.TYPE])
 
-    async def _split(self, delivery: Delivery, *, reason: str) -> None:
+    async def _split(self, delivery: Delivery, *, reason: str) -> Outcome:
         """Send each event back to our own queue as a message of its own, in the transaction that claims the batch.
 
-        The ids are derived from the batch's, so that doing this twice gives the same messages.
+        The ids are derived from the batch's, so that doing this twice gives the same messages. Only where the process
+        was lost must each be handled alone; events that merely failed are merged again, and soon sorted out.
         """
         queue = self._topology.queue(self._handlers.service)
         async with self._transactions.begin() as transaction:
             if not await transaction.claim_inbox([delivery.message_id]):
-                return
+                return Done()
             for body, position in split_batch(delivery.body):
                 message = OutgoingMessage(
                     message_id=derived_id(delivery.message_id, position),
@@ -175,6 +234,19 @@ class Handling:
                     routing_key=queue,
                     body=body,
                 )
-                transaction.send(message, event_count=1, suspect=True)
+                transaction.send(message, event_count=1, suspect=delivery.is_suspect)
         self._metrics.split()
         _log.warning("a batch was split", type=delivery.type, events=delivery.event_count, reason=reason)
+        return Done()
+
+
+def _log_failure(delivery: Delivery, verdict: Verdict, error: Exception) -> None:
+    _log.error(
+        "an event failed",
+        type=delivery.type,
+        message_id=str(delivery.message_id),
+        tries=delivery.tries,
+        verdict=repr(verdict),
+        # The place in our code helps where a handler failed; a body that cannot be read has none.
+        exc_info=error if delivery.unreadable is None else None,
+    )

@@ -7,13 +7,16 @@ from typing import Any
 from uuid import UUID
 
 import aio_pika
+import structlog
 from aio_pika.abc import AbstractChannel, AbstractExchange, DeliveryMode
 from aio_pika.exceptions import DeliveryError
 
 from shared.messaging.cloudevents import CONTENT_TYPE
-from shared.messaging.exceptions import NotConfirmed, Refused
-from shared.messaging.link import BROKER_DOWN, Link
+from shared.messaging.exceptions import NoAnswer, NotConfirmed, Refused
+from shared.messaging.link import BROKER_DOWN, Link, only_own_cancellation
 from shared.messaging.topology import Topology, declare_all
+
+_log = structlog.get_logger()
 
 #: Seconds to wait for the broker's confirm. Past it the outcome is unknown, never "failed".
 CONFIRM_TIMEOUT_SECONDS = 10.0
@@ -38,7 +41,6 @@ class Publisher:
 
     def __init__(self, url: str, name: str, topology: Topology) -> None:
         self._topology = topology
-        self._channel: AbstractChannel | None = None
         self._exchanges: dict[str, AbstractExchange] = {}
         self._confirmed_at = float("-inf")
         self._link = Link(url, f"{name} publisher", set_up=self._set_up, tear_down=self._forget)
@@ -61,35 +63,36 @@ class Publisher:
         self._exchanges = {"": channel.default_exchange}
         for name in (self._topology.events, self._topology.commands):
             self._exchanges[name] = await channel.get_exchange(name, ensure=False)
-        self._channel = channel
 
     def _forget(self) -> None:
-        self._channel = None
         self._exchanges = {}
 
     async def declare_again(self) -> None:
         """Re-assert every queue and binding; a binding that was removed is back afterwards."""
-        channel = self._channel
-        if channel is None:
+        if not self.connected.is_set():
             return
         try:
-            async with asyncio.timeout(60):
-                await declare_all(channel, self._topology)
-        except BROKER_DOWN:
-            self._link.lose()
+            with only_own_cancellation():
+                # On a channel of its own: a refused declaration closes its channel, and publishing must go on.
+                async with asyncio.timeout(60), self._link.own_channel() as channel:
+                    await declare_all(channel, self._topology)
+        except BROKER_DOWN as error:
+            _log.warning("queues could not be asserted again", error=f"{type(error).__name__}: {error}")
 
     async def publish(self, message: OutgoingMessage, timeout_seconds: float = CONFIRM_TIMEOUT_SECONDS) -> None:
         """Publish and wait for the confirm.
 
         Raises Refused when the broker took it into no queue (nothing bound, or full), NotConfirmed when the outcome
-        is unknown. One ``message_id`` must never be published twice at the same time (aiormq would mix up returns).
+        is unknown (NoAnswer when others are confirmed all the while). One ``message_id`` must never be published
+        twice at the same time (aiormq would mix up returns).
         """
         exchange = self._exchanges.get(message.exchange)
         if exchange is None:
             raise NotConfirmed("not connected to RabbitMQ")
         try:
-            async with asyncio.timeout(timeout_seconds):
-                await exchange.publish(_as_amqp(message), message.routing_key, mandatory=message.mandatory)
+            with only_own_cancellation():
+                async with asyncio.timeout(timeout_seconds):
+                    await exchange.publish(_as_amqp(message), message.routing_key, mandatory=message.mandatory)
             self._confirmed_at = asyncio.get_running_loop().time()
         except DeliveryError as error:
             raise Refused(
@@ -100,7 +103,8 @@ class Publisher:
             # at all was confirmed meanwhile, as under an alarm.
             if self._confirmed_at < asyncio.get_running_loop().time() - timeout_seconds:
                 self._link.lose()
-            raise NotConfirmed(f"no confirm within {timeout_seconds:g} seconds") from error
+                raise NotConfirmed(f"no confirm of anything within {timeout_seconds:g} seconds") from error
+            raise NoAnswer(f"no confirm within {timeout_seconds:g} seconds") from error
         except BROKER_DOWN as error:
             self._link.lose()
             raise NotConfirmed(f"{type(error).__name__}: {error}") from error

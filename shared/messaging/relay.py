@@ -7,8 +7,8 @@ from uuid import UUID, uuid4
 import structlog
 
 from shared.messaging import store
-from shared.messaging.exceptions import NotConfirmed, Refused
-from shared.messaging.publisher import Publisher
+from shared.messaging.exceptions import NoAnswer, NotConfirmed, Refused
+from shared.messaging.publisher import CONFIRM_TIMEOUT_SECONDS, Publisher
 from shared.messaging.store import OutboxRow
 from shared.postgres.database import Database
 from shared.postgres.errors import PASSING
@@ -25,6 +25,8 @@ CLAIM_LIMIT = 100
 LEASE_SECONDS = 30.0
 #: Pause of a refused type: doubled from the first to the second.
 REFUSED_PAUSE_SECONDS = (0.5, 30.0)
+#: Seconds to wait for the confirm of a type that was not taken the last time: others wait for the same claim.
+PROBE_TIMEOUT_SECONDS = 2.0
 
 
 class Relay:
@@ -39,7 +41,7 @@ class Relay:
         self._awake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        #: Type -> (loop time until which it waits, its last pause).
+        #: Types the broker does not take now -> (loop time until which each waits, its last pause).
         self._refused: dict[str, tuple[float, float]] = {}
 
     def wake(self) -> None:
@@ -61,25 +63,29 @@ class Relay:
         await self._drain(timeout_seconds / 2)
 
     async def _run(self) -> None:
-        pause = 0.2
+        failures = 0
         while not self._stopping:
             await self._publisher.connected.wait()
             self._awake.clear()
             try:
-                sent = await self.run_once()
-                pause = 0.2
-                if sent == 0:
+                claimed = await self.run_once()
+                failures = 0
+                # A full claim may have left rows behind it, also when all of its own were refused.
+                if claimed < CLAIM_LIMIT:
                     await self._rest()
-            except _WAITS as error:
-                _log.warning("the relay waits", error=f"{type(error).__name__}: {error}", again_in_seconds=pause)
+            except Exception as error:  # noqa: BLE001 - a relay that ended would strand every order in silence
+                failures += 1
+                pause = min(0.1 * 2 ** min(failures, 8), 5.0)
+                log = _log.warning if isinstance(error, _WAITS) else _log.exception
+                log("the relay waits", error=f"{type(error).__name__}: {error}", again_in_seconds=pause)
                 await asyncio.sleep(pause)
-                pause = min(pause * 2, 5.0)
 
     async def run_once(self) -> int:
-        """Lease, publish, mark; returns how many rows were sent.
+        """Lease, publish, mark; returns how many rows were leased.
 
-        Raises NotConfirmed when the outcome of any is unknown: those rows are free again and will be repeated under
-        the same message id, which every receiver's inbox knows.
+        A type that the broker does not take backs off alone. Raises NotConfirmed when the outcome of any row is
+        unknown since the connection went: those rows are free again and will be repeated under the same message id,
+        which every receiver's inbox knows.
         """
         async with self._database.acquire() as connection:
             rows = await store.claim_outbox(
@@ -95,10 +101,10 @@ class Relay:
         sent = [row for row, error in zip(rows, results, strict=True) if error is None]
         failed = {row.id: str(error) for row, error in zip(rows, results, strict=True) if error is not None}
         await self._record(sent, failed)
-        unknown = [error for error in results if isinstance(error, NotConfirmed)]
-        if unknown:
-            raise unknown[0]
-        return len(sent)
+        for error in results:
+            if isinstance(error, NotConfirmed) and not isinstance(error, NoAnswer):
+                raise error
+        return len(rows)
 
     async def _drain(self, timeout_seconds: float) -> None:
         try:
@@ -109,9 +115,12 @@ class Relay:
             _log.warning("the outbox was not emptied; its rows wait for the next start", error=str(error))
 
     async def _publish(self, row: OutboxRow) -> NotConfirmed | Refused | None:
+        was_refused = row.message.type in self._refused
         try:
-            await self._publisher.publish(row.message)
-        except Refused as error:
+            await self._publisher.publish(
+                row.message, PROBE_TIMEOUT_SECONDS if was_refused else CONFIRM_TIMEOUT_SECONDS
+            )
+        except (Refused, NoAnswer) as error:
             self._back_off(row.message.type, error)
             return error
         except NotConfirmed as error:
@@ -128,7 +137,7 @@ class Relay:
         for row in sent:
             self._metrics.sent(row.message.type, row.event_count, row.age_seconds)
 
-    def _back_off(self, message_type: str, error: Refused) -> None:
+    def _back_off(self, message_type: str, error: Refused | NoAnswer) -> None:
         now = asyncio.get_running_loop().time()
         until, pause = self._refused.get(message_type, (0.0, 0.0))
         if now >= until:
@@ -136,7 +145,7 @@ class Relay:
             pause = min(max(pause * 2, first), most)
             self._refused[message_type] = (now + pause, pause)
             self._metrics.refused(message_type)
-            _log.warning("the broker refuses a type", type=message_type, error=str(error), again_in_seconds=pause)
+            _log.warning("the broker does not take a type", type=message_type, error=str(error), again_in_seconds=pause)
 
     def _waiting_types(self) -> list[str]:
         now = asyncio.get_running_loop().time()

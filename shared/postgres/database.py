@@ -18,7 +18,11 @@ Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 _log = structlog.get_logger()
 
 #: While an engine is set up, its roles and databases may still be missing.
-_NOT_YET: tuple[type[BaseException], ...] = (*ENGINE_DOWN, asyncpg.InvalidAuthorizationSpecificationError)
+_NOT_YET: tuple[type[BaseException], ...] = (
+    *ENGINE_DOWN,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InsufficientPrivilegeError,
+)
 
 #: Seconds a statement may run before the client gives up; a frozen backend takes up to twice that.
 COMMAND_TIMEOUT_SECONDS = 15.0

@@ -3,17 +3,11 @@
 The tables of messaging (outbox, inbox) come first, then the service's own.
 """
 
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 from yoyo import get_backend, read_migrations
 
-_ROOT = Path(__file__).parents[2]
-
-
-def migration_folders(service: str) -> tuple[Path, Path]:
-    """Where the migrations of a service lie, in the order in which they run."""
-    return _ROOT / "shared" / "messaging" / "migrations", _ROOT / "services" / service / "migrations"
+from shared.postgres.schema import migration_folders
 
 
 def apply_migrations(service: str, database_url: str) -> int:

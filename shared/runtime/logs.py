@@ -8,7 +8,16 @@ import structlog
 
 def configure_logs(service: str, level: str) -> None:
     """Send our logs and the libraries' through structlog, as JSON."""
+
+    def add_service(
+        _: structlog.typing.WrappedLogger, __: str, entry: structlog.typing.EventDict
+    ) -> structlog.typing.EventDict:
+        # Not a context variable: those are unknown to the threads of an executor.
+        entry["service"] = service
+        return entry
+
     shared: list[structlog.typing.Processor] = [
+        add_service,
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -35,4 +44,3 @@ def configure_logs(service: str, level: str) -> None:
     # Both log each lost connection at length although the link says it in one line.
     for noisy in ("aiormq", "aio_pika", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
-    structlog.contextvars.bind_contextvars(service=service)

@@ -10,6 +10,9 @@ from shared.runtime.clock import Clock, SystemClock
 
 _log = structlog.get_logger()
 
+#: Doublings of a pause at most. Without it an hour of failures would make a number too large for a float.
+_MOST_DOUBLINGS = 8
+
 
 class Loop:
     """Calls ``run_once`` when woken, and at the latest after ``interval_seconds``.
@@ -59,12 +62,12 @@ class Loop:
                 failures = 0
             except PASSING as error:
                 failures += 1
-                pause = min(0.2 * 2**failures, 5.0)
+                pause = min(0.2 * 2 ** min(failures, _MOST_DOUBLINGS), 5.0)
                 _log.warning("a loop waits", loop=self.name, error=repr(error)[:300], again_in_seconds=pause)
             except Exception:  # noqa: BLE001 - see below
                 # A loop that ended would strand orders in silence; it goes on, slowly and loudly.
                 failures += 1
-                pause = min(1.0 * 2**failures, 60.0)
+                pause = min(1.0 * 2 ** min(failures, _MOST_DOUBLINGS), 60.0)
                 _log.exception("a loop failed", loop=self.name, again_in_seconds=pause)
             if pause is None or pause > 0:
                 seconds = self._interval_seconds if pause is None else min(pause, self._interval_seconds)

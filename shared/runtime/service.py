@@ -16,6 +16,7 @@ from shared.messaging.relay import Relay
 from shared.messaging.topology import Topology
 from shared.messaging.transaction import Transactions
 from shared.postgres.database import Database
+from shared.postgres.schema import wait_for_schema
 from shared.runtime.clock import Clock, SystemClock
 from shared.runtime.loops import Loop
 from shared.runtime.metrics import Metrics
@@ -134,6 +135,7 @@ class Service:
 
     async def _come_up(self) -> None:
         await self.database.open()
+        await wait_for_schema(self.database, self.name)
         self.relay.start()
         if self._consumer is not None:
             self._consumer.start()

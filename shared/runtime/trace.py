@@ -6,7 +6,7 @@ Source: https://www.w3.org/TR/trace-context/ (version 00).
 import re
 import secrets
 
-_TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$")
+_TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\Z")
 
 
 def child_of(traceparent: str | None) -> str:
@@ -15,6 +15,11 @@ def child_of(traceparent: str | None) -> str:
     trace_id = match[1] if match else secrets.token_hex(16)
     flags = match[3] if match else "01"
     return f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+
+
+def readable_traceparent(value: object) -> str | None:
+    """``value`` if it is a trace context; anything else is ignored, as the standard asks."""
+    return value if isinstance(value, str) and _TRACEPARENT.match(value) else None
 
 
 def trace_id_of(traceparent: str | None) -> str | None:

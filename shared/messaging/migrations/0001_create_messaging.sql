@@ -27,7 +27,8 @@ CREATE TABLE inbox (
     message_id  uuid PRIMARY KEY,
     received_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX inbox_received ON inbox USING brin (received_at);
+-- Ordered, not a block range index: freed space is filled with new rows, and every block would soon hold an old time.
+CREATE INDEX inbox_received ON inbox (received_at);
 
 -- A message whose handler may have killed its process is entered here before it is tried alone:
 -- the row outlives the process, and the broker's own count cannot tell it from its innocent neighbours.
