@@ -1,0 +1,193 @@
+"""P5: one message of each type is dropped, then dead-lettered, on its way to each service that takes it in; every
+order still reaches its right end without a person."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+
+from deploy.demo.shop import Answer, Shop
+from deploy.local.databases import Templates
+from deploy.local.engines import Engines
+from services.gateway.domain import order_id_of
+from shared.contracts.base import OrderMessage
+from shared.contracts.registry import CONSUMERS, ServiceName
+from shared.messaging.consumer import Consumer
+from shared.messaging.delivery import Delivery
+from shared.messaging.handling import Handling, Outcome
+from shared.messaging.topology import durable_consumers
+from shared.messaging.verdicts import DeadLetter
+from shared.runtime.service import Service
+from tests.databases import fresh_databases
+from tests.harness import Wire, delete_namespace, delivery_of, new_namespace
+from tests.system import SECRETS, System, make_wiring, system
+from tests.waiting import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+REASON = "lost on purpose"
+#: A test card of Paystack's whose charge cannot be refunded.
+REFUND_FAILS = "4084080000671803"
+#: Every pause before a question is asked again, shortened.
+SOON = {"ask_again_seconds": 0.3, "ask_again_most_seconds": 2}
+SETTINGS: dict[Any, dict[str, Any]] = {
+    "gateway": SOON,
+    "orders": {**SOON, "pay_within_seconds": 3, "remind_after_deadline_seconds": 1},
+    "inventory": {**SOON, "ask_hold_after_seconds": 1},
+    "reaper": SOON,
+    "payments": {**SOON, "last_attempt_seconds": 0, "link_wait_seconds": 1, "verify_closing_seconds": 0.2,
+                 "verify_closing_most_seconds": 1, "refund_poll_seconds": 0.2, "refund_poll_most_seconds": 1},
+}  # fmt: skip
+
+#: What happens to an order, the messages that are part of it, and the status it must end in.
+STORIES: dict[str, tuple[Sequence[str], str]] = {
+    "paid": (
+        ("checkout.requested.v1", "order.created.v1", "stock.reserved.v1", "payment.confirmed.v1", "order.paid.v1",
+         "tickets.issued.v1"),
+        "paid",
+    ),
+    "left": (("deadline.passed.v1", "payment.abandoned.v1", "order.expired.v1"), "expired"),
+    "cancelled": (("cancel.requested.v1", "order.cancelled.v1"), "cancelled"),
+    "sold out": (("stock.rejected.v1", "order.rejected.v1"), "rejected"),
+    "refunded": (
+        ("revoke.requested.v1", "tickets.revoked.v1", "order.refunded.v1", "stock.returned.v1",
+         "refund.requested.v1", "refund.started.v1", "payment.refunded.v1"),
+        "refunded",
+    ),
+    "refund fails": (("refund.failed.v1",), "refunding"),
+}  # fmt: skip
+#: Not here: what only a running gateway hears, of which another test shows that it reads again.
+LOSSES = [
+    (story, message_type, service, mode)
+    for story, (types, _) in STORIES.items()
+    for message_type in types
+    for service in durable_consumers()
+    if message_type in {model.TYPE for model in CONSUMERS[service]}
+    for mode in ("dropped", "dead-lettered")
+]
+
+
+class Losing:
+    """Stands between the queue and the handlers of one service, and loses chosen events once."""
+
+    def __init__(self, service: Service) -> None:
+        consumer = vars(service)["_consumer"]
+        assert isinstance(consumer, Consumer)
+        assert service.handling is not None
+        self._consumer = consumer
+        self._inner: Handling = service.handling
+        vars(consumer)["_handling"] = self
+        self.plan: dict[tuple[str, UUID], str] = {}
+        self.done: set[tuple[str, UUID]] = set()
+
+    async def handle(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
+        """As Handling does, less what is to be lost."""
+        return await self._inner.handle([await self._lose(delivery) for delivery in deliveries])
+
+    async def _lose(self, delivery: Delivery) -> Delivery:
+        lost = [
+            event.data for event in delivery.events if (key := _key(event.data)) in self.plan and key not in self.done
+        ]
+        for data in lost:
+            self.done.add(_key(data))
+            if self.plan[_key(data)] == "dead-lettered":
+                await self._consumer._pass_on(delivery_of(data), DeadLetter(REASON))
+        kept = tuple(event for event in delivery.events if event.data not in lost)
+        return replace(delivery, events=kept) if lost else delivery
+
+
+def _key(data: Any) -> tuple[str, UUID]:
+    return data.TYPE, data.order_id if isinstance(data, OrderMessage) else UUID(int=0)
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def lossy(engines: Engines, templates: Templates) -> AsyncIterator[tuple[System, dict[ServiceName, Losing]]]:
+    namespace = new_namespace()
+    with fresh_databases(templates) as make_database:
+        async with system(make_wiring(engines.amqp_url, namespace, make_database), settings=SETTINGS) as one:
+            yield one, {name: Losing(one.services[name][0]) for name in durable_consumers()}
+    await delete_namespace(engines.amqp_url, namespace)
+
+
+async def test_whatever_is_lost_once_every_order_reaches_its_right_end(
+    lossy: tuple[System, dict[ServiceName, Losing]], engines: Engines, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, losing = lossy
+    tier, none_left = await whole.tiers(
+        {"name": "VIP", "capacity": 1000, "price_kobo": 500_000}, {"name": "Gone", "capacity": 0, "price_kobo": 500_000}
+    )
+    secret = SECRETS.token_keys.split(":")[1].encode()
+    await asyncio.gather(*(lose(whole, losing, secret, loss, tier, none_left) for loss in LOSSES))
+    planned = {key for one in losing.values() for key in one.plan}
+    happened = {key for one in losing.values() for key in one.done}
+    assert happened == planned, f"never came, so never lost: {planned - happened}"
+    failing = sum(story == "refund fails" for story, *_ in LOSSES)
+    await whole.sums_hold(60, cases=failing)
+    async with Wire(engines.amqp_url, whole.wiring.namespace) as wire:
+        dead = [
+            one for service in durable_consumers() for one in await wire.dead_letters(wire.topology.dead_queue(service))
+        ]
+    assert {one.headers["x-reason"] for one in dead} == {REASON}
+    assert len(dead) == len(LOSSES) // 2
+    with capsys.disabled():
+        print(f"\n{len(LOSSES)} messages lost, {len(dead)} of them as dead letters; every order ended as it should")
+
+
+async def lose(
+    whole: System,
+    losing: dict[ServiceName, Losing],
+    secret: bytes,
+    loss: tuple[str, str, ServiceName, str],
+    tier: UUID,
+    none_left: UUID,
+) -> None:
+    story, message_type, service, mode = loss
+    key = uuid4().hex
+    order_id = order_id_of(secret, key)
+    losing[service].plan[message_type, order_id] = mode
+    chosen = none_left if story == "sold out" else tier
+    order = await whole.shop.checkout((chosen, 1), key=key, prefer="wait=20")
+    try:
+        await play(whole, whole.shop, story, order, order_id)
+    except Exception as error:
+        raise AssertionError(f"{story}, with {message_type} {mode} on its way to {service}: {error}") from error
+
+
+async def play(whole: System, shop: Shop, story: str, order: Answer, order_id: UUID) -> None:
+    _, end = STORIES[story]
+    assert order.status == (409 if story == "sold out" else 201), dict(order.body)
+    if story in {"paid", "refunded", "refund fails"}:
+        await pay(shop, order, card=REFUND_FAILS if story == "refund fails" else None)
+        await shop.until(order_id, order.token, {"paid"}, 30, tickets=True)
+    if story in {"refunded", "refund fails"}:
+        await whole.organise("POST", f"/v1/admin/orders/{order_id}/refund", {"why": "rain"}, service="orders")
+    if story == "cancelled":
+        await shop.cancel(order_id, order.token)
+    if story == "refund fails":
+        await until(lambda: refund_failed(whole, order_id), 30, "the order knows that its refund failed")
+    elif story != "sold out":
+        await shop.until(order_id, order.token, {end}, 40)
+    await until(lambda: ended(whole, order_id), 40, "the reaper has heard of the end")
+
+
+async def pay(shop: Shop, order: Answer, *, card: str | None) -> None:
+    """Pay, as a buyer whose page reloads itself when payments has not heard of the order."""
+    for _ in range(10):
+        clicked = await shop.click(order.body["payment_url"])
+        if clicked.status == 200:
+            break
+    assert clicked.status == 200, dict(clicked.body)
+    await shop.settle(str(clicked.body["reference"]), **({"card": card} if card else {}))
+
+
+async def ended(whole: System, order_id: UUID) -> bool:
+    return bool(await whole.value("reaper", "SELECT ended FROM deadlines WHERE order_id = $1", order_id))
+
+
+async def refund_failed(whole: System, order_id: UUID) -> bool:
+    details = await whole.value("orders", "SELECT details FROM orders WHERE order_id = $1", order_id)
+    return any(one.get("status") == "failed" for one in details.get("refunds", ()))
