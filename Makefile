@@ -1,5 +1,10 @@
 # Every command of the project. `make` alone lists them. Nothing is installed outside .venv/ and .boxoffice/.
-PYTHON ?= python3
+# The first Python on the PATH that is new enough; PYTHON=... chooses another.
+SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+ifndef PYTHON
+PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$name -c '$(SUITS)' 2>/dev/null && echo $$name && break; done)
+endif
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
@@ -10,8 +15,8 @@ help: ## list the commands
 
 $(VENV)/.run: requirements.lock pyproject.toml
 	@echo "Installing the locked packages into $(VENV)/ (about a minute the first time)"
-	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 14) else "Boxoffice needs Python 3.11 to 3.14, and %s is %s. Set PYTHON=python3.x" % (sys.executable, sys.version.split()[0]))'
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUITS)' || { echo "Boxoffice needs Python 3.11 to 3.14, and found none: make PYTHON=/path/to/python3.x"; exit 1; }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
