@@ -80,7 +80,7 @@ def _ended(order: OrderView) -> State:
             text = "The order was not paid in time, so its places went back on sale."
             return State("The time to pay is over", text + _REFUND_NOTE, "over", "✕")
         case "cancelled":
-            return State("You cancelled this order", "Its places went back on sale." + _REFUND_NOTE, "over", "✕")
+            return State("This order was cancelled", "Its places went back on sale." + _REFUND_NOTE, "over", "✕")
         case "refunding":
             text = "Tickets of this order are being given back. The money follows."
             return State("A refund is on its way", text, "wait", "…")
