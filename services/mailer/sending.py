@@ -6,8 +6,10 @@ import ssl
 from email.message import EmailMessage
 
 import aiosmtplib
+import structlog
 from aiosmtplib.errors import (
     SMTPException,
+    SMTPNotSupported,
     SMTPRecipientsRefused,
     SMTPResponseException,
     SMTPSenderRefused,
@@ -15,6 +17,8 @@ from aiosmtplib.errors import (
 
 from services.mailer.domain import Refusal
 from services.mailer.smtp_url import SmtpServer
+
+_log = structlog.get_logger()
 
 #: Mails after which a connection is opened anew; servers limit them, often at 100.
 MAILS_PER_CONNECTION = 50
@@ -50,17 +54,13 @@ class SmtpConnection:
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await self._client.send_message(message, sender=sender, recipients=[recipient])
-        except SMTPRecipientsRefused as error:
-            refused = error.recipients[0]
-            return Refusal(refused.code, refused.message)
-        except SMTPSenderRefused as error:
-            return Refusal(error.code, error.message, of_sender=True)
-        except SMTPResponseException as error:
-            return Refusal(error.code, error.message)
-        except (SMTPException, OSError, TimeoutError) as error:
-            # After a broken transaction nobody knows what the server will say next.
-            self._drop()
-            return Refusal(0, f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is about this mail and must not stop the others
+            refusal = _refusal_of(error)
+            if refusal.code == 0:
+                # After a broken transaction nobody knows what the server will say next.
+                self._client.close()
+                self._client = None
+            return refusal
         return None
 
     async def close(self) -> None:
@@ -71,11 +71,6 @@ class SmtpConnection:
                 async with asyncio.timeout(_QUIT_SECONDS):
                     await client.quit()
             client.close()
-
-    def _drop(self) -> None:
-        if self._client is not None:
-            self._client.close()
-            self._client = None
 
     async def _connect(self) -> aiosmtplib.SMTP:
         server = self._server
@@ -96,3 +91,22 @@ class SmtpConnection:
             client.close()
             raise ServerAway(f"{type(error).__name__}: {error}") from error
         return client
+
+
+def _refusal_of(error: Exception) -> Refusal:
+    match error:
+        case SMTPRecipientsRefused():
+            refused = error.recipients[0]
+            return Refusal(refused.code, refused.message)
+        case SMTPSenderRefused():
+            return Refusal(error.code, error.message, of_sender=True)
+        case SMTPResponseException():
+            return Refusal(error.code, error.message)
+        case SMTPNotSupported() | ValueError():
+            # An address or text that cannot be put into words this server knows, today or tomorrow.
+            return Refusal(554, str(error))
+        case SMTPException() | OSError():
+            return Refusal(0, f"{type(error).__name__}: {error}")
+        case _:
+            _log.error("handing a mail over failed in an unforeseen way", exc_info=error)
+            return Refusal(0, f"{type(error).__name__}: {error}")

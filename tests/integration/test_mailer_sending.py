@@ -242,6 +242,27 @@ async def test_a_mail_that_cannot_be_written_is_reported_and_stops_nobody(bench:
     assert len(post.mails) == 1
 
 
+async def test_an_address_beyond_ascii_gets_its_mail(bench: MailBench, post: Post) -> None:
+    await bench.deliver(tickets_issued(email="adé@exämple.com"))
+    await bench.send()
+    assert await bench.rows() == [("sent", 1)]
+    assert [mail.to for mail in post.mails] == ["adé@exämple.com"]
+
+
+async def test_an_address_this_server_cannot_spell_is_given_up_at_once(make_database: MakeDatabase) -> None:
+    controller = Controller(Strict(), hostname="127.0.0.1", port=Post.free_port(), enable_SMTPUTF8=False)
+    controller.start()
+    try:
+        async with opened(mailer_settings(make_database("mailer"), f"smtp://127.0.0.1:{controller.port}")) as bench:
+            await bench.deliver(tickets_issued(email="adé@example.com"))
+            await bench.send()
+            assert await bench.rows() == [("failed", 1)]
+            (failed,) = await bench.given_out(MailFailedV1)
+            assert "SMTPUTF8" in failed.why
+    finally:
+        controller.stop()
+
+
 def make_certificate(folder: Path) -> tuple[Path, Path]:
     """A self-signed certificate for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())

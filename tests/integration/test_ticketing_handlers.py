@@ -12,9 +12,11 @@ from services.ticketing.codes import Code, derive_event_key, read_code, verify_c
 from services.ticketing.keys import parse_hex_keys, public_keys
 from services.ticketing.qr import verify_qr
 from services.ticketing.service import build
-from shared.contracts.orders import OrderPaidV1, RevokeRequestedV1
+from shared.contracts.orders import RevokeRequestedV1
 from shared.contracts.ticketing import TicketsIssuedV1, TicketsRevokedV1
+from shared.messaging.delivery import TRIES_HEADER
 from shared.messaging.handling import Done
+from shared.messaging.verdicts import MAX_TRIES, DeadLetter
 from shared.runtime.ids import new_id
 from tests.databases import MakeDatabase
 from tests.harness import Bench, delivery_of
@@ -192,11 +194,12 @@ async def test_a_new_key_signs_and_old_tickets_are_repeated_unchanged(make_datab
     assert [one.key_id for one in said if one is not None] == ["s1", "s2"]
 
 
-async def test_an_order_too_large_for_one_message_is_dead_lettered_alone(bench: Bench) -> None:
-    """Its tickets would not fit into one message. It is named, and its neighbours are served."""
+async def test_an_order_too_large_for_one_message_is_given_up_by_name(bench: Bench) -> None:
+    """Its tickets would not fit into one message: nothing of it is kept, and the next order is served."""
     large, small = order_paid((1000,) * 6), order_paid((1,), serial=1)
-    (outcome,) = await bench.outcomes(delivery_of(large, small))
-    assert outcome == Done()
-    parts = await bench.fetch("SELECT type, suspect FROM outbox")
-    assert [(row["type"], row["suspect"]) for row in parts] == [(OrderPaidV1.TYPE, True)] * 2
+    (outcome,) = await bench.outcomes(delivery_of(large, headers={TRIES_HEADER: MAX_TRIES - 1}))
+    assert isinstance(outcome, DeadLetter)
+    assert "exceeds the 1048576 bytes of a message" in outcome.reason
     assert await bench.value("SELECT count(*) FROM tickets") == 0
+    await bench.deliver(small)
+    assert await bench.value("SELECT count(*) FROM tickets") == 1
