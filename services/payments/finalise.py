@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -17,9 +18,11 @@ from services.payments.domain import (
     Facts,
     NoAnswer,
     Payment,
+    decide_charge,
+)
+from services.payments.domain_looks import (
     VerifyPlan,
     decide_attempt_status,
-    decide_charge,
     decide_closing,
     decide_next_look,
     is_denial,
@@ -130,15 +133,19 @@ class Finalisation:
             ]
             tx.emit(confirmation_of(charge), traceparent=payment.traceparent)
             tx.after_commit(self._wakes.asking)
-        if verdict == "mismatch":
+        if verdict == "mismatch" and facts.amount_kobo > 0:
             await store_money.insert_refunds(
                 tx.connection, wanted=[_mismatch_refund(facts, payment, why or "mismatch")]
             )
         if verdict != "confirmed":
             await self._conclude(tx, payment)
 
-    async def record(self, tx: Transaction, reference: str, answer: Answer) -> None:
-        """Enter Paystack's answer about one of our references, whatever it is."""
+    async def record(self, tx: Transaction, reference: str, answer: Answer, *, asked_at: datetime) -> None:
+        """Enter Paystack's answer about one of our references, whatever it is.
+
+        ``asked_at`` is this database's time before the call: what was asked before the payment closed denies nothing,
+        since the page was still there for the buyer.
+        """
         if isinstance(answer, Facts) and (answer.is_paid or answer.went_back):
             await self.finalise(tx, answer, source="lookup")
         attempt = await store.get_attempt(tx.connection, reference=reference)
@@ -150,16 +157,19 @@ class Finalisation:
         attempt = await store.get_attempt(tx.connection, reference=reference)
         assert attempt is not None
         status = decide_attempt_status(attempt, answer, now=now)
+        released = None
+        if status == "failed" and self._settings.on_failure == "release":
+            released = await self._release(tx, payment)
+            payment = released or payment
+        is_in_time = released is not None or payment.closed_at is None or asked_at >= payment.closed_at
         attempt = await store.mark_attempt_verified(
             tx.connection,
             reference=reference,
             status=status,
             provider_status=answer.status if isinstance(answer, Facts) else None,
-            is_denied=is_denial(answer),
+            is_denied=is_denial(answer) and is_in_time,
             was_answered=not isinstance(answer, NoAnswer) or payment.is_closing,
         )
-        if status == "failed" and self._settings.on_failure == "release":
-            payment = await self._release(tx, payment) or payment
         if await self._conclude(tx, payment) is not None:
             return
         seconds = decide_next_look(payment, attempt, self._plan, now=now)
@@ -170,9 +180,7 @@ class Finalisation:
             tx.connection, order_id=payment.order_id, grace_seconds=self._settings.grace_seconds
         )
         if closed is not None:
-            await store.schedule_attempts(
-                tx.connection, order_ids=[payment.order_id], seconds=0.0, forget_denials=False
-            )
+            await store.schedule_attempts(tx.connection, order_ids=[payment.order_id], seconds=0.0, forget_denials=True)
             tx.after_commit(self._wakes.verifying)
             tx.after_commit(lambda: self._wakes.news(payment.order_id))
         return closed

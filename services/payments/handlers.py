@@ -5,7 +5,8 @@ from typing import TypeVar
 from uuid import UUID
 
 from services.payments import store, store_money
-from services.payments.domain import Abandon, Ask, Attempt, Charge, Confirm, Refund, decide_deadline
+from services.payments.domain import Abandon, Ask, Attempt, Charge, Confirm, decide_deadline
+from services.payments.domain_refunds import Refund
 from services.payments.finalise import Finalisation, Wakes, abandonment_of, confirmation_of
 from services.payments.refund_messages import answer_of
 from services.payments.settings import PaymentsSettings

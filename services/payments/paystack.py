@@ -16,7 +16,8 @@ import orjson
 from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from services.payments.domain import Answer, Facts, NoAnswer, NotFound, ProviderRefund
+from services.payments.domain import Answer, Facts, NoAnswer, NotFound
+from services.payments.domain_refunds import ProviderRefund
 from services.payments.exceptions import NotSent, PaystackError, RateLimited, Refused, Unknown
 
 Budget = Literal["initialise", "verify", "other"]
@@ -63,7 +64,7 @@ class _Transaction(_Wire):
     reference: str
     status: str
     amount: Amount
-    currency: str
+    currency: Annotated[str, Field(pattern=r"^[A-Za-z]{3}$")]
     domain: str
     paid_at: datetime | None = Field(None, validation_alias=AliasChoices("paid_at", "paidAt"))
     fees: Amount | None = None

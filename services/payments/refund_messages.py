@@ -1,6 +1,6 @@
 """What orders and the buyer are told of a refund. Pure."""
 
-from services.payments.domain import Refund
+from services.payments.domain_refunds import Refund
 from shared.contracts.payments import PaymentRefundedV1, RefundFailedV1, RefundStartedV1
 
 RefundAnswer = RefundStartedV1 | PaymentRefundedV1 | RefundFailedV1

@@ -12,14 +12,14 @@ import structlog
 
 from services.payments import refund_messages, store, store_money
 from services.payments.budget import Budgets
-from services.payments.domain import (
+from services.payments.domain_looks import backoff
+from services.payments.domain_refunds import (
     Adopt,
     GoneElsewhere,
     ProviderRefund,
     Refund,
     RefundStatus,
     TooMuch,
-    backoff,
     decide_lookup,
     refund_status_of,
 )
@@ -180,6 +180,7 @@ class Refunding:
                 failure=step.failure,
                 next_seconds=step.next_seconds,
                 tries=one.refund.tries + 1 if step.status == one.was else 0,
+                lease_seconds=self._lease_seconds,
             )
             if refund is not None:
                 _tell(tx, refund, was_started=one.refund.started_at is not None)

@@ -8,7 +8,8 @@ from uuid import UUID
 
 import asyncpg
 
-from services.payments.domain import Charge, Facts, Judgement, Refund, RefundStatus
+from services.payments.domain import Charge, Facts, Judgement
+from services.payments.domain_refunds import Refund, RefundStatus
 from services.payments.store import SQL
 from shared.postgres.database import Connection
 
@@ -147,6 +148,7 @@ async def mark_refund(
     failure: str | None,
     next_seconds: float,
     tries: int,
+    lease_seconds: float,
 ) -> Refund | None:
     """Record a step; ``None`` when the lease was lost."""
     row = await connection.fetchrow(
@@ -159,6 +161,7 @@ async def mark_refund(
         failure,
         next_seconds,
         tries,
+        lease_seconds,
     )
     return None if row is None else _refund(row)
 

@@ -42,10 +42,11 @@ class Verifying:
 
     async def look(self, reference: str, *, timeout_seconds: float | None = None) -> Answer:
         """Ask about one reference of ours and enter the answer. Never raises for what Paystack does or does not do."""
+        async with self._transactions.begin() as tx:
+            asked_at = await tx.read_now()
         answer = await self._ask(reference, timeout_seconds)
         async with self._transactions.begin() as tx:
-            await tx.read_now()
-            await self._finalisation.record(tx, reference, answer)
+            await self._finalisation.record(tx, reference, answer, asked_at=asked_at)
         return answer
 
     async def _ask(self, reference: str, timeout_seconds: float | None) -> Answer:

@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import io
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -107,7 +108,7 @@ class Till:
         """Send any octets, signed."""
         signature = hmac.new(key.encode(), body, hashlib.sha512).hexdigest()
         headers = {"x-paystack-signature": signature, "Content-Type": "application/json"}
-        async with self.http.post("/webhooks/paystack", data=body, headers=headers) as answer:
+        async with self.http.post("/webhooks/paystack", data=io.BytesIO(body), headers=headers) as answer:
             assert answer.status == status, await answer.text()
 
     async def operator(self, path: str) -> Any:
@@ -181,7 +182,7 @@ async def till(database_url: str, *, paystack: dict[str, Any] | None = None, **c
             async def is_ready() -> bool:
                 return await service.why_not_ready() is None
 
-            await until(is_ready, PATIENCE_SECONDS, "payments is ready without a broker")
+            assert await until(is_ready, PATIENCE_SECONDS, "payments is ready without a broker")
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
                 yield Till(service, Bench(service), peer, http)
         finally:

@@ -61,7 +61,7 @@ CREATE TABLE charges (
     charge_id   text PRIMARY KEY CHECK (charge_id ~ '^[0-9]{1,20}$'),
     reference   text NOT NULL,
     order_id    uuid REFERENCES payments,
-    amount_kobo bigint NOT NULL CHECK (amount_kobo > 0),
+    amount_kobo bigint NOT NULL CHECK (amount_kobo >= 0),
     fees_kobo   bigint,
     currency    text NOT NULL,
     domain      text NOT NULL,

@@ -1,5 +1,6 @@
 -- Lease refunds that are due. One that was only requested becomes "sending" before Paystack is called, so that a
--- process that dies in the call leaves a row that says "look it up first".
+-- process that dies in the call leaves a row that says "look it up first". The due time becomes the lease's beginning,
+-- so that news that comes meanwhile shows as a later one.
 -- $1 limit, $2 claimant, $3 seconds of the lease
 WITH due AS (
     SELECT id, status AS was
@@ -14,6 +15,7 @@ WITH due AS (
 UPDATE refunds
 SET status = CASE due.was WHEN 'requested' THEN 'sending' ELSE due.was END,
     calls = calls + (due.was = 'requested')::integer,
+    next_at = app_now(),
     claimed_by = $2,
     claimed_until = app_now() + make_interval(secs => $3)
 FROM due, charges
