@@ -158,6 +158,21 @@ async def test_paystack_down_delays_the_end_up_to_the_grace_of_five_minutes(data
         assert (await one.wait_for(PaymentConfirmedV1))[0].reference == page["reference"]
 
 
+async def test_deadlines_keep_the_budget_of_verifications(database_url: str, move: MoveClock) -> None:
+    async with till(database_url, verify_per_minute=4) as one:
+        orders = [await one.order() for _ in range(7)]
+        for order in orders:
+            await one.click(order.order_id)
+        await move(901)
+        await one.bench.deliver_batch(*(passed(order) for order in orders))
+        await one.wait_for(PaymentAbandonedV1, 4)
+        assert (await one.paystack.call("GET", "/sandbox/calls"))["verify"]["count"] == 4
+        # Those nobody may ask about are not stranded: the grace ends their wait.
+        await move(901 + 301)
+        await one.wait_for(PaymentAbandonedV1, 7)
+        assert (await one.paystack.call("GET", "/sandbox/calls"))["verify"]["count"] == 4
+
+
 async def test_an_order_that_has_ended_answers_again(database_url: str) -> None:
     async with till(database_url) as one:
         over = await one.order(expires_at=in_seconds(-1))

@@ -3,6 +3,7 @@
 import asyncio
 import json
 
+import asyncpg
 import pytest
 
 from services.payments.service import build
@@ -269,6 +270,14 @@ async def test_two_replicas_make_one_refund(database_url: str) -> None:
             await rival.paystack.close()
             await rival.database.close()
         assert len(await refunds_at_paystack(one)) == 3
+
+
+async def test_the_service_itself_cannot_take_money_out_of_the_books(database_url: str) -> None:
+    async with till(database_url) as one:
+        await charged(one)
+        for table in ("payments", "attempts", "charges", "refunds", "receipts"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await one.bench.value(f"DELETE FROM {table}")
 
 
 async def test_a_reversed_payment_stays_paid(database_url: str) -> None:

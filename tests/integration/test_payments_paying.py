@@ -217,6 +217,24 @@ async def test_an_initialise_that_returns_after_the_close_hands_out_no_page(data
         assert (await click)["code"] == "order_over"
 
 
+async def test_a_webhook_that_overtakes_the_answer_to_initialise_counts(database_url: str) -> None:
+    async with till(database_url) as one:
+        order = await one.order()
+        await one.plant(latency_seconds=30.0, endpoints=["initialize"])
+        click = asyncio.create_task(one.click(order.order_id, status=503))
+
+        async def reference() -> str:
+            calls = await one.paystack.call("GET", "/sandbox/calls")
+            return str(await one.bench.value("SELECT reference FROM attempts")) if "initialize" in calls else ""
+
+        await one.paystack.settle(await until(reference, 10, "the call is under way"))
+        await one.wait_for(PaymentConfirmedV1)
+        await one.heal()
+        await click
+        assert (await one.click(order.order_id, status=410))["code"] == "already_paid"
+        assert len(await one.wait_for(PaymentConfirmedV1)) == 1
+
+
 async def test_over_the_budget_buyers_see_a_page_that_reloads_and_paystack_sees_no_call(database_url: str) -> None:
     async with till(database_url, initialise_per_minute=3) as one:
         orders = [await one.order() for _ in range(8)]
