@@ -101,7 +101,7 @@ def check_final(books: Books) -> Sum:
 
 
 def check_tickets(books: Books) -> Sum:
-    """P3: a paid order has a valid ticket for each place not refunded, no other order has any, no code is there twice."""
+    """P3: a paid order has a valid ticket for each place not refunded; nobody else has one; no code is there twice."""
     valid = Counter(one["order_id"] for one in books.tickets if one["status"] == "valid")
     faults = []
     places = 0

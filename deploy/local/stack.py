@@ -22,12 +22,13 @@ from deploy.local.plan import (
 )
 from deploy.local.provisioning import migrate, stack_secrets
 from deploy.local.signals import ignore_signals, stopped_by_signals
-from deploy.local.state import StateFolder
+from deploy.local.state import StateFolder, write_json
 from deploy.local.supervisor import Program, Supervisor
 from shared.contracts.registry import SERVICES, ServiceName
 
 READY_SECONDS = 90
 HELPER_GRACE_SECONDS = 5.0
+DATABASES_FILE = "databases.json"
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,12 @@ class LocalStack:
         return self._environment.get(f"{service.upper()}_DATABASE_URL", "")
 
     def _wire(self, engines: Engines) -> Wiring:
+        urls = migrate(self._state, engines, self._environment, self._say)
+        # For the checks that look into all databases at once; private, like the passwords in it.
+        write_json(self._state.path / DATABASES_FILE, {str(service): url for service, url in urls.items()})
         return Wiring(
             amqp_url=engines.amqp_url if "rabbitmq" in engines.chosen else "",
-            database_urls=migrate(self._state, engines, self._environment, self._say),
+            database_urls=urls,
             secrets=stack_secrets(self._state),
             port_offset=read_port_offset(self._environment),
             inherited=self._environment,
