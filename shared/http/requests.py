@@ -50,9 +50,10 @@ def read_uuid(request: web.Request, name: str, *, what: str) -> UUID:
 
 
 def bearer_of(request: web.Request) -> str | None:
-    """The bearer token, if the request has one."""
+    """The bearer token, if the request has one. Other octets than ASCII are no token (RFC 6750, 2.1)."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
-    return token.strip() if scheme.lower() == "bearer" and token.strip() else None
+    token = token.strip()
+    return token if scheme.lower() == "bearer" and token and token.isascii() else None
 
 
 def require_role(request: web.Request, tokens: Mapping[str, str], *roles: str) -> str:

@@ -27,7 +27,8 @@ class Tokens:
         """Whether ``token`` was made for this purpose and order under a key that is still active."""
         key_id, _, mac = (token or "").partition(".")
         key = self._keys.get(key_id)
-        if key is None:
+        # A token of ours is ASCII; a header's stray octets could not even be encoded for the comparison.
+        if key is None or not mac.isascii():
             return False
         return hmac.compare_digest(mac.encode(), _mac(key, purpose, order_id).encode())
 
