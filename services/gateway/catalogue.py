@@ -1,7 +1,7 @@
 """Events and tiers for display: read from inventory, kept for a moment, moved on by ``TierChanged``."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -50,7 +50,11 @@ class CatalogueCache:
                     raise
                 stale = True
         assert self._read is not None
-        return Catalogue(events=tuple(self._moved_on(event) for event in self._read.events), stale=stale)
+        changes: dict[UUID, list[TierChangedV1]] = {}
+        for change in self._changes.values():
+            changes.setdefault(change.event.id, []).append(change)
+        events = tuple(_moved_on(event, changes.get(event.id, ())) for event in self._read.events)
+        return Catalogue(events=events, stale=stale)
 
     async def _refresh(self) -> None:
         # One read for all who ask at once; one of them going away must not take it from the others.
@@ -62,14 +66,18 @@ class CatalogueCache:
         try:
             events = await self._list_events()
             self._read = _Read(events, asyncio.get_running_loop().time())
+            for tier in (tier for event in events for tier in event.tiers):
+                if tier.id in self._changes and self._changes[tier.id].version <= tier.version:
+                    del self._changes[tier.id]
             return events
         finally:
             self._reading = None
 
-    def _moved_on(self, event: CatalogueEvent) -> CatalogueEvent:
-        tiers = {tier.id: tier for tier in event.tiers}
-        for change in self._changes.values():
-            known = tiers.get(change.tier_id)
-            if change.event.id == event.id and (known is None or known.version < change.version):
-                tiers[change.tier_id] = CatalogueTier(**change.tier.model_dump(), version=change.version)
-        return event.model_copy(update={"tiers": tuple(tiers.values())})
+
+def _moved_on(event: CatalogueEvent, changes: Iterable[TierChangedV1]) -> CatalogueEvent:
+    tiers = {tier.id: tier for tier in event.tiers}
+    for change in changes:
+        known = tiers.get(change.tier_id)
+        if known is None or known.version < change.version:
+            tiers[change.tier_id] = CatalogueTier(**change.tier.model_dump(), version=change.version)
+    return event.model_copy(update={"tiers": tuple(tiers.values())})

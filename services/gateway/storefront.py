@@ -81,7 +81,10 @@ class Storefront:
         """Buy without scripts: to the order's page, or back to the form with a reason and what was entered."""
         if request.content_type != "application/x-www-form-urlencoded":
             raise Problem(415, "unsupported_media_type", "send a form")
-        form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+        try:
+            form = {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+        except (LookupError, UnicodeDecodeError) as error:
+            raise Problem(400, "malformed_form", "the form is not in the charset it names") from error
         key = form.get("key", "")
         try:
             order_id = await self._buy(form, request.headers.get("traceparent"))

@@ -44,7 +44,7 @@ class Streams:
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """Method and path."""
-        return [web.get("/v1/orders/{order_id}/stream", self.get_stream)]
+        return [web.get("/v1/orders/{order_id}/stream", self.get_stream, allow_head=False)]
 
     def close(self) -> None:
         """End all streams; browsers connect again, to another replica."""

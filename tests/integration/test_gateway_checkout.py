@@ -224,6 +224,7 @@ BAD: dict[str, tuple[Any, int, str]] = {
     "no tier": (VALID | {"items": [{"quantity": 1}]}, 422, "invalid"),
     "a tier that is no id": (VALID | {"items": [ITEM | {"tier_id": "VIP"}]}, 422, "invalid"),
     "no e-mail": ({"items": [ITEM]}, 422, "invalid"),
+    "half a character": (b'{"items":[],"email":"\\ud800@example.com"}', 400, "malformed_json"),
     "an empty e-mail": (VALID | {"email": ""}, 422, "invalid"),
     "no at sign": (VALID | {"email": "ada.example.com"}, 422, "invalid"),
     "two addresses": (VALID | {"email": "a@example.com,b@example.com"}, 422, "invalid"),

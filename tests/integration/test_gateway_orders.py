@@ -267,3 +267,16 @@ async def test_the_catalogue_moves_by_messages_alone_and_is_stale_without_invent
         await until(is_stale, PATIENCE_SECONDS, "what was last known is shown as stale")
         async with stack.gateway(inventory_url=NOWHERE) as fresh:
             assert (await stack.call("GET", "/v1/events", gateway=fresh)).status == 503
+
+
+async def test_a_token_of_strange_octets_is_only_a_wrong_token(stack: Stack) -> None:
+    path = f"/v1/orders/{uuid4()}"
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer k2.".encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", stack.gateways[0].http_port)
+    writer.write(request + b"\xff\xfe\xed\xa0\x80\r\n\r\n")
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 401"), answer
+    for token in ("k2.%FF%ED%A0%80", "%00", "é", "k2"):
+        assert (await stack.call("GET", f"{path}?token={token}")).status == 401

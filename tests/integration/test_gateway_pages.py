@@ -116,6 +116,9 @@ async def test_a_form_that_cannot_be_taken_says_why_and_keeps_what_was_entered(s
     assert 'value="2"' in cases[1][0].text
     assert 'value="ada"' in cases[1][0].text
     assert (await stack.call("POST", "/", json={})).status == 415
+    for charset in ("nonsense", "ascii"):
+        kind = {"Content-Type": f"application/x-www-form-urlencoded; charset={charset}"}
+        assert (await stack.call("POST", "/", data=b"email=\xff", headers=kind)).status == 400
     assert await stack.count_orders() == 3
 
 

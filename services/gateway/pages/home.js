@@ -40,7 +40,10 @@ class CheckoutForm {
     this.confirmBox = form.querySelector("[data-confirm]");
     // The key belongs to one body: another body is another order.
     this.sent = null;
-    form.addEventListener("input", () => this.showTotal());
+    form.addEventListener("input", () => {
+      this.confirm(false);
+      this.showTotal();
+    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.buy();
@@ -69,13 +72,18 @@ class CheckoutForm {
     if (text && focus) this.messageBox.focus();
   }
 
+  // While the buyer decides about a new price there is nothing to buy: that would be a second order.
+  confirm(isOpen) {
+    this.confirmBox.hidden = !isOpen;
+    this.form.querySelector(".buy").hidden = isOpen;
+  }
+
   busy(isBusy) {
     this.button.disabled = isBusy;
     this.button.textContent = isBusy ? "One moment…" : "Buy";
   }
 
   async buy() {
-    this.confirmBox.hidden = true;
     this.message(null);
     const items = this.items();
     if (!items.length) return this.message(say("nothing_chosen"));
@@ -139,7 +147,7 @@ class CheckoutForm {
       location.assign(page);
     };
     this.message(null);
-    this.confirmBox.hidden = false;
+    this.confirm(true);
     this.confirmBox.focus();
   }
 }
