@@ -51,5 +51,5 @@ def test_a_statement_says_why_and_explains_its_parameters(path: Path) -> None:
 def test_a_statement_is_named_verb_noun_and_used(path: Path) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)+", path.stem)
     code = "".join(module.read_text() for module in (ROOT / path).parents[1].glob("*.py"))
-    names = re.findall(r'_SQL\[f?"([^"]+)"\]', code)
+    names = re.findall(r'(?:SQL|_QUERIES)\[f?"([^"]+)"\]', code)
     assert any(re.fullmatch(re.sub(r"\{[^}]+\}", "[a-z]+", name), path.stem) for name in names), "no code runs it"
