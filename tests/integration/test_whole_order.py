@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 import pytest_asyncio
 
-from deploy.demo.shop import Answer
+from deploy.demo.shop import Answer, Shop
 from deploy.local.databases import Templates
 from deploy.local.engines import Engines
 from deploy.local.plan import Wiring
@@ -306,3 +306,34 @@ async def test_with_every_poll_at_an_hour_a_lone_order_goes_through_at_once(wiri
         await paid(one, order)
         await one.mailed("lone@example.com")
         await one.sums_hold()
+
+
+@pytest.mark.parametrize("lines_per_order", [1, 2])
+async def test_300_buyers_at_once_for_the_last_10_places_at_three_replicas(
+    wirings: Callable[[], Wiring], lines_per_order: int
+) -> None:
+    """Through HTTP, the broker and three inventory replicas, all released in one instant."""
+    async with system(wirings(), replicas={"inventory": 3, "orders": 2, "gateway": 2}) as one:
+        tier = await one.tier(10 * lines_per_order)
+        lines = [(tier, 1)] * lines_per_order
+        gate = asyncio.Event()
+
+        async def contend(number: int) -> Answer:
+            await gate.wait()
+            shop = one.shop if number % 2 else others
+            return await shop.checkout(*lines, email=f"buyer{number}@example.com", prefer="wait=30")
+
+        async with Shop.open(one.url("gateway", 1), one.url("sandbox")) as others:
+            contenders = [asyncio.create_task(contend(number)) for number in range(300)]
+            gate.set()
+            answers = await asyncio.gather(*contenders)
+        assert sorted(answer.status for answer in answers) == [201] * 10 + [409] * 290
+        assert await stock(one, tier) == (0, 10 * lines_per_order, 0)
+        assert await one.value("inventory", "SELECT count(*) FROM holds WHERE status = 'held'") == 10
+        handled = [
+            line
+            for replica in one.services["inventory"]
+            for line in replica.metrics.render().decode().splitlines()
+            if line.startswith('boxoffice_events_handled_total{type="order.created.v1"}')
+        ]
+        assert sum(float(line.split()[-1]) for line in handled) == 300
