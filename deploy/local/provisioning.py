@@ -1,14 +1,21 @@
 """What a stack keeps from its first start on: databases, roles, tokens and keys."""
 
+import asyncio
 import secrets as random
 from collections.abc import Callable, Mapping
 
+import aio_pika
+
 from deploy.local.databases import WITH_DATABASE, provision
 from deploy.local.engines import Engines
+from deploy.local.errors import LocalError
 from deploy.local.plan import Secrets
 from deploy.local.state import StateFolder
 from shared.contracts.registry import ServiceName
+from shared.messaging.topology import Topology, declare_all
 from shared.postgres.migrations import apply_migrations
+
+QUEUES_SECONDS = 60
 
 
 def migrate(
@@ -24,6 +31,20 @@ def migrate(
         password = state.secret(f"database_{service}")
         urls[service] = given or provision(service, engines.database_url, password)
     return urls
+
+
+async def declare_queues(amqp_url: str, namespace: str) -> None:
+    """Declare every exchange and queue before any service does; idempotent. Raises LocalError when it takes a minute.
+
+    Each service declares them all too. Ten of them doing so for the first time in the same second makes RabbitMQ 3.10
+    close some of the connections with INTERNAL_ERROR: harmless, since they come back, but loud.
+    """
+    try:
+        async with asyncio.timeout(QUEUES_SECONDS):
+            async with await aio_pika.connect(amqp_url) as connection:
+                await declare_all(await connection.channel(), Topology(namespace))
+    except TimeoutError:
+        raise LocalError(f"RabbitMQ did not declare our queues within {QUEUES_SECONDS} s.") from None
 
 
 def stack_secrets(state: StateFolder) -> Secrets:

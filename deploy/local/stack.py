@@ -20,7 +20,7 @@ from deploy.local.plan import (
     sandbox_environment,
     service_environment,
 )
-from deploy.local.provisioning import migrate, stack_secrets
+from deploy.local.provisioning import declare_queues, migrate, stack_secrets
 from deploy.local.signals import ignore_signals, stopped_by_signals
 from deploy.local.state import StateFolder, write_json
 from deploy.local.supervisor import Program, Supervisor
@@ -140,6 +140,8 @@ class LocalStack:
         try:
             self._say("Starting the services, the Paystack sandbox and the mail catcher")
             helpers.start()
+            if wiring.amqp_url:
+                await declare_queues(wiring.amqp_url, wiring.namespace)
             services.start()
             became_ready = await self._wait_until_ready(stop)
             if became_ready:
