@@ -188,9 +188,11 @@ async def test_half_a_refund_whose_call_died_with_its_process_is_not_made_twice(
             half,
         )
         await one.service.refunding.run_once()
-        await one.paystack.idle()
+        # Paystack's news of its refund may have woken the service's own loop, which then was the one to look it up.
+        (refunded,) = await one.wait_for(PaymentRefundedV1)
+        assert refunded.amount_kobo == half
         assert await refunds_at_paystack(one) == [(half, "processed")]
-        assert await one.bench.value("SELECT provider_refund_id IS NOT NULL FROM refunds")
+        assert await one.bench.value("SELECT calls FROM refunds") == 1
 
 
 async def test_never_more_goes_back_than_came(database_url: str) -> None:
