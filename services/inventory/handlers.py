@@ -31,6 +31,7 @@ from shared.contracts.inventory import (
     TierChangedV1,
 )
 from shared.contracts.orders import OrderCancelledV1, OrderCreatedV1, OrderExpiredV1, OrderPaidV1, OrderRefundedV1
+from shared.contracts.payments import StockAskedV1
 from shared.messaging.cloudevents import Event
 from shared.messaging.handling import Handlers
 from shared.messaging.transaction import Transaction
@@ -44,6 +45,7 @@ def make_handlers(settings: InventorySettings) -> Handlers:
 
     by_type: dict[type[Message], Callable[[Transaction, Sequence[Event[Any]]], Awaitable[None]]] = {
         OrderCreatedV1: on_created,
+        StockAskedV1: on_stock_asked,
         OrderPaidV1: on_order_paid,
         OrderExpiredV1: on_order_ended,
         OrderCancelledV1: on_order_ended,
@@ -88,6 +90,14 @@ async def on_order_created(
     announced = [hold.order_id for hold in reserved if hold.order_id in known]
     if announced:
         await _sell(tx, announced)
+
+
+async def on_stock_asked(tx: Transaction, events: Sequence[Event[StockAskedV1]]) -> None:
+    """Say again what was reserved. Of an order that is not known here there is nothing to say yet."""
+    by_order = {event.data.order_id: event for event in events}
+    known = await store.lock_holds(tx.connection, order_ids=list(by_order))
+    for order_id, hold in known.items():
+        _repeat_answer(tx, hold, by_order[order_id].traceparent)
 
 
 async def on_order_paid(tx: Transaction, events: Sequence[Event[OrderPaidV1]]) -> None:

@@ -18,6 +18,7 @@ from services.payments.exceptions import NotSent, RateLimited, Refused, Unknown
 from services.payments.paystack import Initialised, Paystack
 from services.payments.settings import PaymentsSettings
 from services.payments.verifying import Verifying
+from shared.contracts.payments import StockAskedV1
 from shared.http.tokens import Tokens
 from shared.messaging.transaction import Transactions
 
@@ -27,6 +28,8 @@ _log = structlog.get_logger()
 POLL_SECONDS = 0.25
 #: Seconds by which an attempt's lease outlives the call's own time-out.
 LEASE_MARGIN_SECONDS = 5.0
+#: Seconds after which a link asks for the reservation of an order that payments has not heard of.
+ASK_AFTER_SECONDS = 0.5
 #: Seconds after which an attempt of unknown outcome is looked up: the call may still be under way.
 UNKNOWN_LOOK_SECONDS = 5.0
 #: Longest look at an open attempt before its page is handed out again.
@@ -103,13 +106,19 @@ class Paying:
         return waited
 
     async def _wait_until_known(self, order_id: UUID, news: asyncio.Event) -> bool:
-        deadline = time.monotonic() + self._settings.link_wait_seconds
-        pause = POLL_SECONDS
+        started = time.monotonic()
+        deadline = started + self._settings.link_wait_seconds
+        pause, has_asked = POLL_SECONDS, False
         while True:
             news.clear()
             async with self._transactions.begin() as tx:
                 payments = await store.list_payments(tx.connection, order_ids=[order_id])
-            if order_id in payments and payments[order_id].is_known:
+                is_known = order_id in payments and payments[order_id].is_known
+                # The reservation is on its way, nearly always; a buyer at the door is worth asking for a lost one.
+                if not is_known and not has_asked and time.monotonic() - started >= ASK_AFTER_SECONDS:
+                    tx.emit(StockAskedV1(order_id=order_id))
+                    has_asked = True
+            if is_known:
                 return True
             left = deadline - time.monotonic()
             if left <= 0:

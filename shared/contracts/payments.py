@@ -16,6 +16,13 @@ from shared.contracts.base import (
 )
 
 
+class StockAskedV1(OrderMessage):
+    """A buyer is at the pay link of an order that payments has not heard of: what was reserved for it?"""
+
+    TYPE: ClassVar[str] = "stock.asked.v1"
+    COMMAND: ClassVar[bool] = True
+
+
 class PaymentConfirmedV1(OrderMessage):
     """One charge of the right amount was made for the order."""
 

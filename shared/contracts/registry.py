@@ -25,6 +25,7 @@ from shared.contracts.payments import (
     PaymentRefundedV1,
     RefundFailedV1,
     RefundStartedV1,
+    StockAskedV1,
 )
 from shared.contracts.reaper import DeadlinePassedV1
 from shared.contracts.ticketing import TicketsIssuedV1, TicketsRevokedV1
@@ -50,6 +51,7 @@ PRODUCERS: Mapping[type[Message], ServiceName] = MappingProxyType(
         StockRejectedV1: "inventory",
         StockReturnedV1: "inventory",
         TierChangedV1: "inventory",
+        StockAskedV1: "payments",
         PaymentConfirmedV1: "payments",
         PaymentAbandonedV1: "payments",
         RefundStartedV1: "payments",
@@ -80,7 +82,14 @@ CONSUMERS: Mapping[ServiceName, tuple[type[Message], ...]] = MappingProxyType(
             PaymentRefundedV1,
             RefundFailedV1,
         ),
-        "inventory": (OrderCreatedV1, OrderPaidV1, OrderExpiredV1, OrderCancelledV1, OrderRefundedV1),
+        "inventory": (
+            OrderCreatedV1,
+            StockAskedV1,
+            OrderPaidV1,
+            OrderExpiredV1,
+            OrderCancelledV1,
+            OrderRefundedV1,
+        ),
         "payments": (
             StockReservedV1,
             OrderPaidV1,

@@ -18,12 +18,12 @@ TABLE: dict[ServiceName, tuple[str, str]] = {
         OrderRefunded OrderChanged""",
     ),
     "inventory": (
-        "OrderCreated OrderPaid OrderExpired OrderCancelled OrderRefunded",
+        "OrderCreated StockAsked OrderPaid OrderExpired OrderCancelled OrderRefunded",
         "StockReserved StockRejected StockReturned TierChanged",
     ),
     "payments": (
         "StockReserved DeadlinePassed OrderPaid OrderExpired OrderCancelled TicketsIssued RefundRequested",
-        "PaymentConfirmed PaymentAbandoned RefundStarted PaymentRefunded RefundFailed",
+        "StockAsked PaymentConfirmed PaymentAbandoned RefundStarted PaymentRefunded RefundFailed",
     ),
     "reaper": ("OrderCreated OrderRejected OrderPaid OrderExpired OrderCancelled", "DeadlinePassed"),
     "ticketing": ("OrderPaid RevokeRequested", "TicketsIssued TicketsRevoked"),
@@ -68,7 +68,7 @@ def test_every_model_is_registered_and_declared_in_its_producers_module() -> Non
 
 
 def test_wire_types_are_unique_and_follow_the_class_names() -> None:
-    assert len(MESSAGES) == len(PRODUCERS) == 24
+    assert len(MESSAGES) == len(PRODUCERS) == 25
     for name, model in MESSAGES.items():
         words = re.findall(r"[A-Z][a-z]*", short(model))
         version = re.search(r"V([0-9]+)$", model.__name__)
@@ -78,7 +78,7 @@ def test_wire_types_are_unique_and_follow_the_class_names() -> None:
 
 def test_requests_travel_by_the_direct_exchange_and_facts_by_the_topic_one() -> None:
     requests = {short(model) for model in PRODUCERS if model.COMMAND}
-    assert requests == {"CheckoutRequested", "CancelRequested", "RevokeRequested", "RefundRequested"}
+    assert requests == {"CheckoutRequested", "CancelRequested", "RevokeRequested", "RefundRequested", "StockAsked"}
     for model in PRODUCERS:
         takers = [service for service, models in CONSUMERS.items() if model in models]
         assert not model.COMMAND or len(takers) == 1, "a request has one addressee"

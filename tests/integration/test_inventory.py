@@ -14,6 +14,7 @@ from services.inventory.settings import InventorySettings
 from shared.contracts.base import Message
 from shared.contracts.inventory import StockRejectedV1, StockReservedV1, StockReturnedV1, TierChangedV1
 from shared.contracts.orders import OrderCancelledV1, OrderRefundedV1, ReturnedLine
+from shared.contracts.payments import StockAskedV1
 from tests.databases import MakeDatabase
 from tests.harness import Bench, move_clock
 from tests.samples import EARLIER, EVENT, created, expired, in_seconds, paid
@@ -274,3 +275,15 @@ async def test_an_order_created_after_its_deadline_is_reserved_and_released_like
     order = created(None, (tier, 2), expires_at=EARLIER)
     await bench.deliver(order, expired(order.order_id))
     assert await stock(bench, tier) == (10, 0, 0)
+
+
+async def test_asked_what_it_reserved_it_says_so_again_and_takes_nothing(bench: Bench) -> None:
+    tier = await add_tier(bench, 10)
+    order, unknown = created(None, (tier, 2)), uuid4()
+    await bench.deliver(order)
+    first = await bench.given_out(StockReservedV1)
+    await bench.deliver(StockAskedV1(order_id=order.order_id), StockAskedV1(order_id=unknown))
+    assert await bench.given_out(StockReservedV1) == first
+    assert await stock(bench, tier) == (8, 2, 0)
+    await bench.deliver(expired(order.order_id), StockAskedV1(order_id=order.order_id))
+    assert await bench.given_out(StockReservedV1) == [], "what was released is not promised again"

@@ -137,6 +137,22 @@ async def test_whatever_is_lost_once_every_order_reaches_its_right_end(
         print(f"\n{len(LOSSES)} messages lost, {len(dead)} of them as dead letters; every order ended as it should")
 
 
+async def test_a_buyer_can_pay_although_payments_never_heard_of_the_order(
+    lossy: tuple[System, dict[ServiceName, Losing]],
+) -> None:
+    """Nothing else is under way that would repeat the reservation by chance: the buyer's click has it repeated."""
+    whole, losing = lossy
+    secret = SECRETS.token_keys.split(":")[1].encode()
+    tier = await whole.tier(1)
+    key = uuid4().hex
+    order_id = order_id_of(secret, key)
+    losing["payments"].plan["stock.reserved.v1", order_id] = "dropped"
+    order = await whole.shop.checkout((tier, 1), key=key, prefer="wait=10")
+    await until(lambda: bool(losing["payments"].done), 10, "the reservation is lost on its way to payments")
+    await pay(whole.shop, order, card=None)
+    await whole.shop.until(order_id, order.token, {"paid"}, 10, tickets=True)
+
+
 async def lose(
     whole: System,
     losing: dict[ServiceName, Losing],
