@@ -91,14 +91,22 @@ class Movement:
         return Movement(self.available + other.available, self.held + other.held, self.sold + other.sold)
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one order may be at most: its sum in kobo, and its places."""
+
+    total_kobo: int
+    places: int
+
+
 def decide_reservations(
-    tiers: Mapping[UUID, Tier], requests: Sequence[StockRequest], *, now: datetime, max_total_kobo: int
+    tiers: Mapping[UUID, Tier], requests: Sequence[StockRequest], *, now: datetime, limits: Limits
 ) -> list[Reserved | Rejected]:
     """Give out places in the order of ``requests``, each order whole or not at all. ``tiers`` are the locked rows."""
     left = {tier_id: tier.available for tier_id, tier in tiers.items()}
     outcomes: list[Reserved | Rejected] = []
     for request in requests:
-        outcome = _decide_reservation(tiers, left, request, now, max_total_kobo)
+        outcome = _decide_reservation(tiers, left, request, now, limits)
         if isinstance(outcome, Reserved):
             for line in outcome.lines:
                 left[line.tier_id] -= line.quantity
@@ -107,7 +115,7 @@ def decide_reservations(
 
 
 def _decide_reservation(
-    tiers: Mapping[UUID, Tier], left: Mapping[UUID, int], request: StockRequest, now: datetime, max_total_kobo: int
+    tiers: Mapping[UUID, Tier], left: Mapping[UUID, int], request: StockRequest, now: datetime, limits: Limits
 ) -> Reserved | Rejected:
     # Two lines of one tier are one wish: each alone may fit where both together do not.
     wanted = Counter[UUID]()
@@ -126,7 +134,7 @@ def _decide_reservation(
         if reason is not None:
             return Rejected(request.order_id, reason, tier_id)
     total = sum(asked[line.tier_id].price_kobo * line.quantity for line in request.lines)
-    if total > max_total_kobo:
+    if total > limits.total_kobo or wanted.total() > limits.places:
         return Rejected(request.order_id, "over_limit", None)
     lines = tuple(
         PricedLine(

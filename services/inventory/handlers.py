@@ -10,6 +10,7 @@ from services.inventory.domain import (
     RESERVE,
     RETURN,
     SELL,
+    Limits,
     Movement,
     Rejected,
     Reserved,
@@ -78,7 +79,8 @@ async def on_order_created(
     tier_ids = {line.tier_id for event in fresh for line in event.data.lines}
     tiers = await store.lock_tiers(tx.connection, tier_ids=list(tier_ids))
     requests = [StockRequest(event.data.order_id, event.data.lines) for event in fresh]
-    outcomes = decide_reservations(tiers, requests, now=tx.now, max_total_kobo=settings.max_total_kobo)
+    limits = Limits(settings.max_total_kobo, settings.max_places)
+    outcomes = decide_reservations(tiers, requests, now=tx.now, limits=limits)
     holds = [_new_hold(event, outcome) for event, outcome in zip(fresh, outcomes, strict=True)]
     written = await store.insert_holds(tx.connection, holds=holds, ask_after_seconds=settings.ask_hold_after_seconds)
     # A rival that wrote the same order between our look and our insert has reserved for it; we must not do so too.

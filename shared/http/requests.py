@@ -76,5 +76,16 @@ def require_role(request: web.Request, tokens: Mapping[str, str], *roles: str) -
 
 def json_response(document: object, *, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
     """JSON, encoded by orjson. A pydantic model gives its own JSON."""
-    body = document.model_dump_json().encode() if isinstance(document, BaseModel) else orjson.dumps(document)
+    body = (
+        document.model_dump_json().encode()
+        if isinstance(document, BaseModel)
+        else orjson.dumps(document, default=_plain)
+    )
     return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def _plain(value: object) -> str:
+    # orjson writes uuid.UUID itself, but not asyncpg's faster kind of it.
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")

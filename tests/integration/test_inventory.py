@@ -152,6 +152,13 @@ async def test_what_cannot_be_sold_is_refused_by_name(bench: Bench, change: str,
     assert answer.reason == reason
 
 
+async def test_an_order_whose_tickets_no_message_could_carry_is_refused(bench: Bench) -> None:
+    tier = await add_tier(bench, 5000, most=1000)
+    await bench.deliver(created(None, (tier, 501), (await add_tier(bench, 5000, most=1000), 500)))
+    (answer,) = await bench.given_out(StockRejectedV1)
+    assert answer.reason == "over_limit"
+
+
 async def test_tiers_of_two_events_are_no_order(bench: Bench) -> None:
     first, second = await add_tier(bench, 10), await add_tier(bench, 10)
     other = uuid4()
