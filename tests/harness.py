@@ -175,7 +175,7 @@ class Wire:
         exchange: str,
         routing_key: str,
         message_type: str | None = None,
-        message_id: UUID | None = None,
+        message_id: UUID | str | None = None,
         content_type: str = CONTENT_TYPE,
         headers: dict[str, Any] | None = None,
     ) -> None:

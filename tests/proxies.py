@@ -22,8 +22,9 @@ class Proxy:
         (self.port,) = choose_free_ports(1)
         self.url = through(url, self.port)
         self._server: asyncio.Server | None = None
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._asking = asyncio.Event()
+        self._answering = asyncio.Event()
+        self.thaw()
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         #: Connections made so far.
@@ -60,11 +61,17 @@ class Proxy:
 
     def freeze(self) -> None:
         """Pass nothing on, without a word to anybody."""
-        self._flowing.clear()
+        self._asking.clear()
+        self._answering.clear()
+
+    def freeze_answers(self) -> None:
+        """Pass on what goes to the engine, and nothing that comes back."""
+        self._answering.clear()
 
     def thaw(self) -> None:
         """Pass everything on again."""
-        self._flowing.set()
+        self._asking.set()
+        self._answering.set()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -75,7 +82,9 @@ class Proxy:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
             self._writers |= {writer, far_writer}
             try:
-                await asyncio.gather(self._pass_on(reader, far_writer), self._pass_on(far_reader, writer))
+                await asyncio.gather(
+                    self._pass_on(reader, far_writer, self._asking), self._pass_on(far_reader, writer, self._answering)
+                )
             finally:
                 for one in (writer, far_writer):
                     one.transport.abort()
@@ -85,10 +94,12 @@ class Proxy:
         finally:
             self._tasks.discard(task)
 
-    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pass_on(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, flowing: asyncio.Event
+    ) -> None:
         with contextlib.suppress(OSError):
             while octets := await reader.read(65536):
-                await self._flowing.wait()
+                await flowing.wait()
                 writer.write(octets)
                 await writer.drain()
         writer.transport.abort()
