@@ -12,7 +12,8 @@ from shared.contracts.payments import PaymentConfirmedV1
 from shared.contracts.ticketing import TicketsIssuedV1
 
 EMAIL = "ada@example.com"
-REFERENCE = "VK9HHU"
+#: The letters of an order's reference.
+REFERENCE_ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 #: A time to pay that no test lives to see, and one that is over.
 LATER = datetime(2030, 1, 1, tzinfo=UTC)
 EARLIER = datetime(2020, 1, 1, tzinfo=UTC)
@@ -32,6 +33,11 @@ def charge_of(order_id: UUID, number: int = 1) -> str:
     return str((order_id.int + number) % 10**18)
 
 
+def reference_of(order_id: UUID) -> str:
+    """The six characters of this order; two orders share them as seldom as in life."""
+    return "".join(REFERENCE_ALPHABET[order_id.int // 31**place % 31] for place in range(6))
+
+
 def checkout(order_id: UUID | None = None, *lines: tuple[UUID, int], **changes: Any) -> CheckoutRequestedV1:
     """A checkout of two places of one tier, unless told otherwise."""
     fields: dict[str, Any] = {
@@ -46,9 +52,10 @@ def checkout(order_id: UUID | None = None, *lines: tuple[UUID, int], **changes: 
 
 def created(order_id: UUID | None = None, *lines: tuple[UUID, int], **changes: Any) -> OrderCreatedV1:
     """A new order of one place of one tier, unless told otherwise."""
+    order_id = order_id or uuid4()
     fields: dict[str, Any] = {
-        "order_id": order_id or uuid4(),
-        "reference": REFERENCE,
+        "order_id": order_id,
+        "reference": reference_of(order_id),
         "email": EMAIL,
         "lines": tuple(Item(tier_id=tier_id, quantity=places) for tier_id, places in lines or ((TIER, 1),)),
         "expires_at": LATER,
@@ -58,9 +65,10 @@ def created(order_id: UUID | None = None, *lines: tuple[UUID, int], **changes: A
 
 def reserved(order_id: UUID | None = None, **changes: Any) -> StockReservedV1:
     """Two places held, 10,000 naira."""
+    order_id = order_id or uuid4()
     fields: dict[str, Any] = {
-        "order_id": order_id or uuid4(),
-        "reference": REFERENCE,
+        "order_id": order_id,
+        "reference": reference_of(order_id),
         "email": EMAIL,
         "event": EVENT,
         "lines": (PricedLine(tier_id=TIER, tier_name="VIP", quantity=2, price_kobo=PRICE_KOBO),),
@@ -93,7 +101,12 @@ def confirmed(order_id: UUID, number: int = 1, **changes: Any) -> PaymentConfirm
 
 def expired(order_id: UUID, **changes: Any) -> OrderExpiredV1:
     """The order of ``reserved``, not paid in time."""
-    fields: dict[str, Any] = {"order_id": order_id, "reference": REFERENCE, "expires_at": EARLIER, "email": EMAIL}
+    fields: dict[str, Any] = {
+        "order_id": order_id,
+        "reference": reference_of(order_id),
+        "expires_at": EARLIER,
+        "email": EMAIL,
+    }
     return OrderExpiredV1(**fields | changes)
 
 
@@ -103,11 +116,16 @@ def issued(order_id: UUID, **changes: Any) -> TicketsIssuedV1:
     fields: dict[str, Any] = {
         "order_id": order_id,
         "email": EMAIL,
-        "reference": REFERENCE,
+        "reference": reference_of(order_id),
         "event": EVENT,
         "charge_id": charge_of(order_id),
         "tickets": [
-            {"number": number, "code": f"{REFERENCE}-00{number}-f3a2b1c0", "qr": f"BX1.{number}.sample", **ticket}
+            {
+                "number": number,
+                "code": f"{reference_of(order_id)}-00{number}-f3a2b1c0",
+                "qr": f"BX1.{number}.sample",
+                **ticket,
+            }
             for number in (1, 2)
         ],
     }

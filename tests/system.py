@@ -183,6 +183,14 @@ def build_service(service: ServiceName, settings: ServiceSettings) -> Running:
     return built
 
 
+def make_settings(service: ServiceName, make_database: MakeDatabase) -> ServiceSettings:
+    """Shipped settings of one service that is to run without a broker, on a fresh database."""
+    wiring = Wiring(
+        amqp_url="amqp://nobody@127.0.0.1:1/", database_urls={service: make_database(service)}, secrets=SECRETS
+    )
+    return settings_of(service, service_environment(service, 0, wiring), {"http_port": 0})
+
+
 def make_wiring(amqp_url: str, namespace: str, make_database: MakeDatabase) -> Wiring:
     """Free ports for everything, and a fresh database for each service."""
     names = [*SERVICES, "sandbox", "catcher"]

@@ -159,16 +159,17 @@ def _put_aside(decision: Decision, message: OrderMessage) -> None:
 
 def _on_reserved(decision: Decision, message: StockReservedV1, now: datetime) -> None:
     order = decision.order
-    if order.status in ENDED:
-        _repeat_ending(decision)
-    elif order.total_kobo is None:
+    if order.total_kobo is None and order.status != "rejected":
+        # Kept also when the order has ended meanwhile: what it would have cost is the same in every order of arrival.
         decision.order = replace(
             order.learn(event=message.event, lines=message.lines),
             total_kobo=message.total_kobo,
             currency=message.currency,
         )
-        if message.total_kobo == 0:
-            _pay(decision, charge_id=None, reference=None, paid_at=now)
+    if order.status in ENDED:
+        _repeat_ending(decision)
+    elif order.total_kobo is None and message.total_kobo == 0:
+        _pay(decision, charge_id=None, reference=None, paid_at=now)
 
 
 def _on_stock_rejected(decision: Decision, message: StockRejectedV1, _: datetime) -> None:

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from services.orders import store
 from services.orders.domain import Decision, Order, decide, decide_refund, view
 from services.orders.handlers import OrderHandlers
 from shared.contracts.gateway import CancelRequestedV1
 from shared.http.problems import Problem
-from shared.http.requests import json_response, read_json, read_uuid, require_role
+from shared.http.requests import json_response, read_json, read_uuid, require_role, without_controls
 from shared.messaging.transaction import Transaction, Transactions
 
 #: Orders in one answer of the search.
@@ -23,7 +23,7 @@ class Refund(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    why: Annotated[str, StringConstraints(min_length=1, max_length=300)] = "refunded by the organiser"
+    why: Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(without_controls)] = "refunded by the organiser"
 
 
 class Routes:
@@ -60,6 +60,8 @@ class Routes:
         reference, email = request.query.get("reference"), request.query.get("email")
         if not reference and not email:
             raise Problem(422, "invalid", "give reference or email")
+        if "\0" in f"{reference}{email}":
+            raise Problem(422, "invalid", "no reference or email has a NUL in it")
         async with self._transactions.begin() as tx:
             orders = await store.list_orders(
                 tx.connection, reference=reference.upper() if reference else None, email=email, limit=SEARCH_LIMIT

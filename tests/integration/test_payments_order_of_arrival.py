@@ -16,7 +16,7 @@ from shared.runtime.ids import new_id
 from tests.databases import MakeDatabase
 from tests.harness import Bench, delivery_of
 from tests.integration.payments_support import settings
-from tests.samples import EARLIER, EMAIL, LATER, REFERENCE, expired, issued, paid, reserved
+from tests.samples import EARLIER, EMAIL, LATER, expired, issued, paid, reference_of, reserved
 
 #: Columns that say when, not what.
 MOMENTS = {"order_id", "traceparent", "closed_at", "deadline_at", "abandoned_at", "created_at", "ended_at"}
@@ -37,7 +37,7 @@ def left(order_id: UUID) -> list[Message]:
 
 
 def given_up(order_id: UUID) -> list[Message]:
-    cancelled = OrderCancelledV1(order_id=order_id, reference=REFERENCE, expires_at=EARLIER, email=EMAIL)
+    cancelled = OrderCancelledV1(order_id=order_id, reference=reference_of(order_id), expires_at=EARLIER, email=EMAIL)
     passed = DeadlinePassedV1(order_id=order_id, expires_at=EARLIER)
     return [reserved(order_id, expires_at=EARLIER), cancelled, passed]
 
@@ -60,6 +60,7 @@ async def state(bench: Bench, order_id: UUID) -> dict[str, object]:
     """The payments row as what it says, with each moment as whether it is there."""
     (row,) = await bench.fetch("SELECT * FROM payments WHERE order_id = $1", order_id)
     values = {name: value for name, value in row.items() if name not in MOMENTS}
+    values["order_reference"] = row["order_reference"] == reference_of(order_id)
     return values | {name: row[name] is not None for name in ("closed_at", "abandoned_at", "deadline_at")}
 
 
