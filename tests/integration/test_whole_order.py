@@ -13,7 +13,8 @@ from deploy.local.databases import Templates
 from deploy.local.engines import Engines
 from deploy.local.plan import Wiring
 from tests.databases import fresh_databases
-from tests.harness import delete_namespace, new_namespace
+from tests.harness import Wire, delete_namespace, new_namespace
+from tests.samples import checkout
 from tests.system import System, make_wiring, system
 from tests.waiting import until
 
@@ -337,3 +338,37 @@ async def test_300_buyers_at_once_for_the_last_10_places_at_three_replicas(
             if line.startswith('boxoffice_events_handled_total{type="order.created.v1"}')
         ]
         assert sum(float(line.split()[-1]) for line in handled) == 300
+
+
+async def test_1000_orders_due_at_once_expire_once_each_with_two_reapers(wirings: Callable[[], Wiring]) -> None:
+    """The deadline is one instant for all of them, and both replicas wake for it."""
+    settings: dict[Any, dict[str, Any]] = {
+        # No question is put twice here: what is counted is what each service said of itself.
+        "orders": {"pay_within_seconds": 600, "ask_again_seconds": 60},
+        "inventory": {"ask_again_seconds": 60, "ask_hold_after_seconds": 600},
+        "reaper": {"ask_again_seconds": 60, "claim_limit": 100},
+        "payments": {"ask_again_seconds": 60, "last_attempt_seconds": 0},
+    }
+    wiring = wirings()
+    async with system(wiring, replicas={"reaper": 2, "orders": 2, "payments": 2}, settings=settings) as one:
+        tier = await one.tier(1000)
+        async with Wire(wiring.amqp_url, wiring.namespace) as wire:
+            for _ in range(2):
+                await wire.publish(*(checkout(None, (tier, 1)) for _ in range(500)))
+        await until(lambda: holds(one, tier, 1000), 30, "all places are held")
+        await until(lambda: one.value("reaper", "SELECT count(*) = 1000 FROM deadlines"), 30, "all deadlines are known")
+        await one.value("orders", "UPDATE orders SET created_at = now() - interval '1 h', expires_at = now()")
+        await one.value("payments", "UPDATE payments SET expires_at = now()")
+        await one.value("reaper", "UPDATE deadlines SET due_at = now(), expires_at = now()")
+        for reaper in one.services["reaper"]:
+            next(loop for loop in reaper.loops if loop.name == "reap").wake()
+        await one.sums_hold(60)
+        assert await stock(one, tier) == (1000, 0, 0)
+        for service, message_type in (("reaper", "deadline.passed.v1"), ("orders", "order.expired.v1")):
+            told = "SELECT sum(event_count) FROM outbox WHERE type = $1"
+            assert await one.value(service, told, message_type) == 1000  # type: ignore[arg-type]
+        assert await one.value("orders", "SELECT count(*) FROM orders WHERE status = 'expired'") == 1000
+
+
+async def holds(whole: System, tier: UUID, places: int) -> bool:
+    return (await stock(whole, tier))[1] == places
