@@ -19,7 +19,7 @@ from shared.http.tokens import Tokens
 from tests.databases import MakeDatabase
 from tests.harness import PATIENCE_SECONDS, Wire
 from tests.integration.gateway_support import NOWHERE, Answer, Stack, Stream, bearer, make_stack
-from tests.samples import confirmed, issued
+from tests.samples import confirmed, issued, reference_of
 from tests.waiting import until
 
 
@@ -139,7 +139,8 @@ async def test_a_stream_shows_the_order_now_and_then_each_change_through_another
         assert paid["payment_url"] is None
         while not paid["tickets"]:
             paid = await stream.until("paid")
-        assert [ticket["code"] for ticket in paid["tickets"]] == ["VK9HHU-001-f3a2b1c0", "VK9HHU-002-f3a2b1c0"]
+        reference = reference_of(UUID(order["order_id"]))
+        assert [ticket["code"] for ticket in paid["tickets"]] == [f"{reference}-00{n}-f3a2b1c0" for n in (1, 2)]
         assert [ticket["revoked"] for ticket in paid["tickets"]] == [False, False]
 
 
