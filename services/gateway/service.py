@@ -2,6 +2,7 @@
 
 import asyncio
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -165,7 +166,8 @@ class Gateway:
             limit=settings.streams_most,
             heartbeat_seconds=settings.heartbeat_seconds,
         )
-        routes = [*api.routes(), *self._streams.routes(), *Storefront(api, links).routes()]
+        storefront = Storefront(api, links, ZoneInfo(settings.timezone))
+        routes = [*api.routes(), *self._streams.routes(), *storefront.routes()]
         server = HttpServer(
             settings.http_host,
             settings.http_port,

@@ -1,6 +1,7 @@
 """The gateway's settings."""
 
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, StringConstraints, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -31,6 +32,9 @@ class GatewaySettings(ServiceSettings):
     #: Turns an Idempotency-Key into an order's id, so it must never change while keys are in use. Without it the
     #: last, that is the oldest, of ``token_keys`` does; set it to that one's secret before that key is taken away.
     idempotency_secret: Annotated[SecretStr, Field(min_length=16)] | None = None
+
+    #: Zone in which an event's time is told, as in the mailer's setting of this name.
+    timezone: str = "Africa/Lagos"
 
     #: How long a checkout waits for its outcome when the client names no time.
     wait_seconds: Annotated[float, Field(ge=0, le=30)] = 3.0
@@ -64,6 +68,15 @@ class GatewaySettings(ServiceSettings):
     def _keys_are_readable(cls, text: SecretStr) -> SecretStr:
         parse_keys(text)
         return text
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError("is no time zone of this system, as in Africa/Lagos") from None
+        return name
 
     @field_validator("orders_url", "inventory_url", "payments_public_url", "public_url")
     @classmethod

@@ -4,10 +4,11 @@ import asyncio
 import hashlib
 import io
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import segno
 from aiohttp import web
@@ -18,7 +19,7 @@ from services.gateway.domain import KeyReused, Known, Rejected, Unanswered, read
 from services.gateway.http import PRIVATE, Api, key_reused, new_key, rejection
 from services.gateway.models import CheckoutBody, OrderView
 from services.gateway.views import Links
-from services.gateway.words import MESSAGES, PURPOSES, REFUND_STATES, money, state_of, tier_state
+from services.gateway.words import MESSAGES, PURPOSES, REFUND_STATES, money, state_of, tier_state, venue_time
 from shared.http.problems import Problem
 from shared.http.requests import invalid
 
@@ -44,9 +45,9 @@ async def secure(_: web.Request, response: web.StreamResponse) -> None:
 
 
 class Storefront:
-    """Home, order, what belongs to them."""
+    """Home, order, what belongs to them. ``zone`` is where events take place."""
 
-    def __init__(self, api: Api, links: Links) -> None:
+    def __init__(self, api: Api, links: Links, zone: ZoneInfo) -> None:
         self._api = api
         self._links = links
         self._static = {name: ((_FOLDER / name).read_bytes(), kind) for name, kind in _FILES.items()}
@@ -60,7 +61,7 @@ class Storefront:
         )
         digest = hashlib.sha256(b"".join(body for body, _ in self._static.values())).hexdigest()
         self._pages.globals.update(version=digest[:12], words=MESSAGES, purposes=PURPOSES, refund_states=REFUND_STATES)
-        self._pages.filters.update(money=money)
+        self._pages.filters.update(money=money, venue_time=partial(venue_time, zone=zone))
 
     def routes(self) -> list[web.AbstractRouteDef]:
         """Method and path of each."""
@@ -71,6 +72,8 @@ class Storefront:
             web.post("/orders/{order_id}/cancel", self.post_cancel),
             web.get("/v1/orders/{order_id}/tickets/{number}/qr.svg", self.get_qr),
             web.get("/static/{name}", self.get_static),
+            web.get("/favicon.ico", self.get_icon),
+            web.get("/{page}", self.get_nothing),
         ]
 
     async def get_home(self, _: web.Request) -> web.Response:
@@ -137,6 +140,17 @@ class Storefront:
             charset="utf-8",
             headers={"Cache-Control": "public, max-age=31536000, immutable"},
         )
+
+    async def get_icon(self, _: web.Request) -> web.Response:
+        """The icon browsers ask for unasked, beside documents that name none."""
+        return web.Response(body=_ICON, content_type="image/svg+xml", headers={"Cache-Control": "public, max-age=3600"})
+
+    async def get_nothing(self, request: web.Request) -> web.Response:
+        """An address that was mistyped: a page for people, the problem document for programs."""
+        problem = Problem(404, "not_found", f"{request.method} {request.path}: Not Found")
+        if "text/html" not in request.headers.get("Accept", ""):
+            raise problem
+        return self._message(problem)
 
     async def _buy(self, form: dict[str, str], traceparent: str | None) -> UUID:
         try:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
 from services.gateway.models import CatalogueTier, OrderView
 from shared.contracts.base import RefundPurpose
@@ -104,7 +105,7 @@ def _paid(order: OrderView) -> State:
         return State("Paid. Thank you!", "Your tickets are being made. This takes a moment.", "good", "✓")
     if all(ticket.revoked for ticket in order.tickets):
         return State("These tickets were given back", "They are no longer valid.", "over", "✕")
-    text = "Show one code at the entrance for each person. They were sent to you by e-mail too."
+    text = "Show one code at the entrance for each person. We send them to you by e-mail too."
     return State("Here are your tickets", text, "good", "✓")
 
 
@@ -113,6 +114,12 @@ def money(kobo: int, currency: str | None) -> str:
     whole, rest = divmod(kobo, 100)
     number = f"{whole:,}" + (f".{rest:02}" if rest else "")
     return f"₦{number}" if currency == "NGN" else f"{currency or ''} {number}".strip()
+
+
+def venue_time(moment: datetime, zone: ZoneInfo) -> str:
+    """When an event begins, told as its tickets tell it: on the clock of the place, wherever the reader is."""
+    local = moment.astimezone(zone)
+    return f"{local:%A}, {local.day} {local:%B %Y, %H:%M} ({zone.key})"
 
 
 def tier_state(tier: CatalogueTier, now: datetime) -> str:

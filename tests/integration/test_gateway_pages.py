@@ -13,7 +13,7 @@ from shared.contracts.orders import OrderPaidV1
 from tests.databases import MakeDatabase
 from tests.harness import PATIENCE_SECONDS, Wire
 from tests.integration.gateway_support import NOWHERE, Answer, Stack, make_stack
-from tests.samples import EVENT, confirmed, issued
+from tests.samples import EVENT, confirmed, issued, reference_of
 from tests.waiting import until
 
 SCRIPT = "<script>alert(1)</script>"
@@ -85,6 +85,16 @@ async def test_pages_send_no_address_on_and_run_nothing_foreign(stack: Stack) ->
     assert (await stack.call("GET", "/static/%2e%2e%2fsettings.py")).status == 404
 
 
+async def test_a_mistyped_address_is_a_page_for_people_and_a_document_for_programs(stack: Stack) -> None:
+    page = await stack.call("GET", "/nothing", headers={"Accept": "text/html,*/*"})
+    assert (page.status, page.headers["Content-Type"]) == (404, "text/html; charset=utf-8")
+    assert "There is nothing here" in page.text
+    for path in ("/nothing", "/v1/nothing"):
+        answer = await stack.call("GET", path)
+        assert (answer.status, answer.json["code"]) == (404, "not_found")
+    assert (await stack.call("GET", "/favicon.ico")).headers["Content-Type"] == "image/svg+xml"
+
+
 async def test_a_form_without_scripts_buys_once_however_often_it_is_sent(stack: Stack) -> None:
     tier = await stack.add_tier()
     home = await stack.call("GET", "/")
@@ -137,7 +147,7 @@ async def test_the_orders_page_follows_the_order_to_its_tickets(stack: Stack) ->
         await wire.publish(issued(order_id))
 
         async def has_codes() -> bool:
-            return "VK9HHU-002-f3a2b1c0" in (await page_of(stack, order)).text
+            return f"{reference_of(order_id)}-002-f3a2b1c0" in (await page_of(stack, order)).text
 
         await until(has_codes, PATIENCE_SECONDS, "the codes are on the page")
     page = await page_of(stack, order)
@@ -145,7 +155,7 @@ async def test_the_orders_page_follows_the_order_to_its_tickets(stack: Stack) ->
     assert "Pay now" not in page.text
     assert "Cancel this order" not in page.text
     fragment = await page_of(stack, order, "&part=state")
-    assert "VK9HHU-001-f3a2b1c0" in fragment.text
+    assert f"{reference_of(order_id)}-001-f3a2b1c0" in fragment.text
     assert "<html" not in fragment.text
     path = f"/v1/orders/{order_id}/tickets/1/qr.svg?token={order['order_token']}"
     image = await stack.call("GET", path)

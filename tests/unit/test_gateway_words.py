@@ -3,13 +3,14 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from services.gateway.models import CatalogueTier, OrderView
 from services.gateway.storefront import draw_qr, read_form
 from services.gateway.views import REASONS
-from services.gateway.words import MESSAGES, PURPOSES, REFUND_STATES, money, state_of, tier_state
+from services.gateway.words import MESSAGES, PURPOSES, REFUND_STATES, money, state_of, tier_state, venue_time
 from shared.contracts.base import OrderStatus, RefundPurpose, RejectionReason
 from shared.http.problems import Problem
 
@@ -45,6 +46,11 @@ def test_every_reason_and_refund_has_words() -> None:
         assert state_of(order(status="rejected", reason=reason)).text == MESSAGES[reason]
     assert set(PURPOSES) == set(get_args(RefundPurpose))
     assert set(REFUND_STATES) == {"requested", "refunded", "failed"}
+
+
+def test_an_event_begins_on_the_clock_of_its_place() -> None:
+    begins = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
+    assert venue_time(begins, ZoneInfo("Africa/Lagos")) == "Friday, 1 January 2027, 00:30 (Africa/Lagos)"
 
 
 def test_a_pending_order_is_payable_only_until_its_time_is_over() -> None:

@@ -31,6 +31,26 @@ function quantityOf(input) {
   return input.disabled || !Number.isInteger(quantity) ? 0 : quantity;
 }
 
+// A thumb hits a button more easily than it replaces a 0. Keyboards have the arrow keys, so no extra stops for them.
+function addSteps(input) {
+  const holder = document.createElement("span");
+  holder.className = "stepper";
+  const label = input.labels[0].textContent;
+  const step = (sign, name, change) => {
+    const button = document.createElement("button");
+    Object.assign(button, { type: "button", className: "step", textContent: sign, tabIndex: -1, ariaLabel: `${name} ${label}` });
+    button.addEventListener("click", () => {
+      if (input.disabled) return;
+      change();
+      input.dispatchEvent(new Event("input", { bubbles: true }));
+    });
+    return button;
+  };
+  input.replaceWith(holder);
+  holder.append(step("−", "One fewer of", () => input.stepDown()), input, step("+", "One more of", () => input.stepUp()));
+  input.addEventListener("focus", () => input.select());
+}
+
 class CheckoutForm {
   constructor(form) {
     this.form = form;
@@ -40,8 +60,10 @@ class CheckoutForm {
     this.confirmBox = form.querySelector("[data-confirm]");
     // The key belongs to one body: another body is another order.
     this.sent = null;
+    for (const input of form.querySelectorAll(".quantity")) addSteps(input);
     form.addEventListener("input", () => {
       this.confirm(false);
+      this.message(null);
       this.showTotal();
     });
     form.addEventListener("submit", (event) => {
