@@ -119,6 +119,7 @@ S = TypeVar("S", bound=ServiceSettings)
 def load_settings(settings_class: type[S]) -> S | None:
     """The settings from the environment, or ``None`` after naming every wrong or missing variable on stderr."""
     prefix = str(settings_class.model_config.get("env_prefix", ""))
+    _warn_of_strangers(settings_class, prefix)
     try:
         settings = settings_class()
     except ValidationError as error:
@@ -127,9 +128,12 @@ def load_settings(settings_class: type[S]) -> S | None:
             what = "is not set" if one["type"] == "missing" else f"is wrong: {one['msg']}"
             sys.stderr.write(f"{name} {what}\n")
         return None
+    return settings
+
+
+def _warn_of_strangers(settings_class: type[ServiceSettings], prefix: str) -> None:
     known = {f"{prefix}{name}".upper() for name in settings_class.model_fields}
     for name in sorted(os.environ):
         # Only a warning: a cluster sets variables of its own that begin like ours (ORDERS_SERVICE_HOST).
         if name.startswith(prefix) and name.upper() not in known and "_PORT_" not in name and "_SERVICE_" not in name:
             sys.stderr.write(f"{name} is set but is no setting of this service\n")
-    return settings
