@@ -6,17 +6,18 @@ from uuid import UUID
 
 import asyncpg
 from aiohttp import web
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from services.inventory import store
 from services.inventory.handlers import emit_tier_changed
 from shared.contracts.base import Currency, Kobo, Name, Quantity, SoldEvent
 from shared.http.problems import Problem
-from shared.http.requests import json_response, read_json, read_uuid, require_role
+from shared.http.requests import Moment, json_response, read_json, read_uuid, require_role, without_controls
 from shared.messaging.transaction import Transactions
 from shared.runtime.ids import new_id
 
 Price = Annotated[Kobo, Field(description="0, or at least 5,000 kobo")]
+Text = Annotated[Name, AfterValidator(without_controls)]
 Capacity = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 
 
@@ -27,10 +28,10 @@ class _Body(BaseModel):
 class NewEvent(_Body):
     """What tickets will be sold for."""
 
-    title: Name
-    venue: Name
-    starts_at: AwareDatetime
-    ends_at: AwareDatetime
+    title: Text
+    venue: Text
+    starts_at: Moment
+    ends_at: Moment
     currency: Currency = "NGN"
 
     @model_validator(mode="after")
@@ -53,22 +54,22 @@ class _Priced(_Body):
 class NewTier(_Priced):
     """A kind of place, with its price and how many there are."""
 
-    name: Name
+    name: Text
     price_kobo: Price
     capacity: Capacity
     max_per_order: Quantity = 10
-    sale_starts_at: AwareDatetime | None = None
-    sale_ends_at: AwareDatetime | None = None
+    sale_starts_at: Moment | None = None
+    sale_ends_at: Moment | None = None
 
 
 class TierChange(_Priced):
     """Only what is named changes. A price touches later reservations only."""
 
-    name: Name | None = None
+    name: Text | None = None
     capacity: Capacity | None = None
     max_per_order: Quantity | None = None
-    sale_starts_at: AwareDatetime | None = None
-    sale_ends_at: AwareDatetime | None = None
+    sale_starts_at: Moment | None = None
+    sale_ends_at: Moment | None = None
 
 
 class Routes:

@@ -23,7 +23,9 @@ class Refund(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    why: Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(without_controls)] = "refunded by the organiser"
+    why: Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(without_controls)] = (
+        "refunded by the organiser"
+    )
 
 
 class Routes:

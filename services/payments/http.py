@@ -126,8 +126,10 @@ class Routes:
     async def come_back(self, request: web.Request) -> web.Response:
         """The buyer returns from Paystack. That proves nothing: ask, enter the answer, and show the order."""
         reference = request.query.get("reference") or request.query.get("trxref") or ""
+        # NUL is legal in an address and not in text columns.
+        reference = reference.replace("\x00", "\ufffd")[:200]
         async with self._transactions.begin() as tx:
-            attempt = await store.get_attempt(tx.connection, reference=reference.replace("\x00", "")[:200])
+            attempt = await store.get_attempt(tx.connection, reference=reference)
         if attempt is None:
             return answer(
                 request,

@@ -13,7 +13,17 @@ from urllib.parse import quote
 
 import aiohttp
 import orjson
-from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from services.payments.domain import Answer, Facts, NoAnswer, NotFound
@@ -51,6 +61,27 @@ def _as_amount(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def _lenient(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    """``None`` for what cannot be read: it is of no consequence, and must not make money unreadable."""
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+def _in_utc(moment: datetime) -> datetime:
+    try:
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("is no time in UTC") from None
+
+
+def _storable(text: str) -> str:
+    # NUL is legal in JSON and not in text columns, and an index takes no kilobytes. No reference of ours is like that.
+    return text.replace("\x00", "\ufffd")[:200]
+
+
+Text = Annotated[str, AfterValidator(_storable)]
 Id = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[0-9]{1,20}$")]
 Amount = Annotated[int, BeforeValidator(_as_amount), Field(strict=True, ge=0, lt=2**63)]
 
@@ -61,13 +92,15 @@ class _Wire(BaseModel):
 
 class _Transaction(_Wire):
     id: Id
-    reference: str
-    status: str
+    reference: Text
+    status: Text
     amount: Amount
     currency: Annotated[str, Field(pattern=r"^[A-Za-z]{3}$")]
-    domain: str
-    paid_at: datetime | None = Field(None, validation_alias=AliasChoices("paid_at", "paidAt"))
-    fees: Amount | None = None
+    domain: Text
+    paid_at: Annotated[Annotated[datetime, AfterValidator(_in_utc)] | None, WrapValidator(_lenient)] = Field(
+        None, validation_alias=AliasChoices("paid_at", "paidAt")
+    )
+    fees: Annotated[Amount | None, WrapValidator(_lenient)] = None
 
 
 class _Page(_Wire):
@@ -87,11 +120,7 @@ T = TypeVar("T", bound=_Wire)
 
 def read_facts(data: object) -> Facts:
     """A transaction as verify and ``charge.success`` give it. Raises ValueError when it is none."""
-    if isinstance(data, Mapping):
-        # Of no consequence, and sometimes not what is documented: they must not make money unreadable.
-        data = {**data, "fees": data.get("fees") if isinstance(data.get("fees"), int) else None}
     one = _Transaction.model_validate(data)
-    paid_at = one.paid_at
     return Facts(
         charge_id=one.id,
         reference=one.reference,
@@ -99,7 +128,7 @@ def read_facts(data: object) -> Facts:
         amount_kobo=one.amount,
         currency=one.currency.upper(),
         domain=one.domain,
-        paid_at=paid_at.replace(tzinfo=paid_at.tzinfo or UTC) if paid_at is not None else None,
+        paid_at=one.paid_at,
         fees_kobo=one.fees,
     )
 

@@ -55,7 +55,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware
-async def problem_middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def problem_middleware(  # noqa: PLR0911 - one for each kind of error
+    request: web.Request, handler: Handler
+) -> web.StreamResponse:
     """Turn every error into a problem document; what nobody foresaw is logged and answered 500 without details."""
     try:
         return await handler(request)
@@ -72,6 +74,10 @@ async def problem_middleware(request: web.Request, handler: Handler) -> web.Stre
         return Problem(
             error.status, code, f"{request.method} {request.path}: {error.reason}", headers=allowed
         ).response()
+    except web.RequestPayloadError as error:
+        response = Problem(400, "bad_request", f"the body cannot be read: {error}"[:200]).response()
+        response.force_close()
+        return response
     except PASSING as error:
         _log.warning("an engine is away", path=request.path, error=repr(error)[:300])
         return unavailable("something this answer needs is away for the moment").response()

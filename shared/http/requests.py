@@ -1,33 +1,59 @@
 """Reading requests: JSON into models, bearer tokens into roles."""
 
 import hmac
+import unicodedata
 from collections.abc import Mapping
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ValidationError
 
 from shared.http.problems import Problem
 
 B = TypeVar("B", bound=BaseModel)
 
 
+def without_controls(text: str) -> str:
+    """``text`` itself; a validator. Raises ValueError for control characters, of which PostgreSQL stores no NUL."""
+    if any(unicodedata.category(character) == "Cc" for character in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _in_range(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie between the years 1 and 9999 in UTC") from None
+
+
+#: A moment that is still one when it is told in UTC.
+Moment = Annotated[AwareDatetime, AfterValidator(_in_range)]
+
+
 async def read_json(request: web.Request, model: type[B]) -> B:
     """The body as ``model``.
 
-    Raises Problem: 415 for another content type, 400 for what is not JSON, 422 with every wrong field.
+    Raises Problem: 415 for another content type or a compressed body, 400 for what is not JSON, 422 with every wrong
+    field.
     """
     if request.content_type != "application/json":
         raise Problem(415, "unsupported_media_type", "send application/json")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise Problem(415, "unsupported_media_type", "send it uncompressed", headers={"Accept-Encoding": "identity"})
     body = await request.read()
     try:
-        document = orjson.loads(body)
+        # Written again, since pydantic's own reader takes NaN and half characters for JSON.
+        document = orjson.dumps(orjson.loads(body))
     except orjson.JSONDecodeError as error:
         raise Problem(400, "malformed_json", f"the body is not JSON: {error}") from error
+    except orjson.JSONEncodeError as error:
+        raise Problem(400, "malformed_json", f"the body is nested too deeply: {error}") from error
     try:
-        return model.model_validate_json(orjson.dumps(document))
+        return model.model_validate_json(document)
     except ValidationError as error:
         raise invalid(error) from error
 

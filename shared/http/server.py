@@ -50,7 +50,13 @@ class HttpServer:
     async def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
         self._runner = web.AppRunner(
-            self.app, handle_signals=False, access_log=None, shutdown_timeout=5.0, handler_cancellation=False
+            self.app,
+            handle_signals=False,
+            access_log=None,
+            shutdown_timeout=5.0,
+            handler_cancellation=False,
+            # A kilobyte could become a gigabyte, and a signature is over the octets that came.
+            auto_decompress=False,
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, self._host, self._port, backlog=1024, reuse_address=True).start()
