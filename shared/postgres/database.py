@@ -24,6 +24,16 @@ _NOT_YET: tuple[type[BaseException], ...] = (
     asyncpg.InsufficientPrivilegeError,
 )
 
+#: After one of these the connection is of no use. asyncpg says InternalClientError when it is ended between statements.
+_CONNECTION_LOST: tuple[type[BaseException], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    ConnectionError,
+)
+
 #: Seconds a statement may run before the client gives up; a frozen backend takes up to twice that.
 COMMAND_TIMEOUT_SECONDS = 15.0
 #: Seconds to wait for a free connection.
@@ -87,7 +97,7 @@ class Database:
         try:
             async with pool.acquire(timeout=ACQUIRE_TIMEOUT_SECONDS) as connection:
                 yield connection
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, asyncpg.AdminShutdownError, ConnectionError):
+        except _CONNECTION_LOST:
             await pool.expire_connections()
             raise
 
