@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha512
 from typing import Any
+from uuid import UUID, uuid4
 
 import orjson
 
 from deploy.local.plan import PAYSTACK_SECRET_KEY
 from shared.contracts.registry import ServiceName
 from tests.system import SECRETS, System
+from tests.waiting import until
 
 #: Every row that a buyer, an organiser or Paystack's money could care about.
 TABLES: Mapping[ServiceName, tuple[str, ...]] = {
@@ -39,6 +41,27 @@ async def all_rows(whole: System) -> dict[str, frozenset[str]]:
                 row["text"] for row in await whole.rows(service, statement, RESTLESS)
             )
     return found
+
+
+async def at_rest(whole: System) -> None:
+    """Wait until every message has had its effect and every mail is sent."""
+    await whole.quiet()
+
+    async def is_mailed() -> bool:
+        return not await whole.value("mailer", "SELECT count(*) FROM mails WHERE status = 'waiting'")
+
+    await until(is_mailed, 15, "every mail is sent")
+
+
+async def a_good_order_goes_through(whole: System, tier: UUID | str) -> None:
+    email = f"{uuid4().hex}@example.com"
+    order = await whole.shop.checkout((tier, 1), email=email)
+    assert order.status == 201, dict(order.body)
+    await whole.shop.pay(order)
+    view = await whole.shop.until(order.order_id, order.token, {"paid"}, 15, tickets=True)
+    (mail,) = await whole.mailed(email)
+    assert view["tickets"][0]["code"] in mail["text"]
+    await at_rest(whole)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from uuid import UUID, uuid4
 
 import aiohttp
 import orjson
@@ -20,9 +19,18 @@ from deploy.local.databases import Templates
 from deploy.local.engines import Engines
 from tests.databases import fresh_databases
 from tests.harness import delete_namespace, new_namespace
-from tests.integration.bad_input_support import Bad, all_rows, ask_raw, buyers, checkouts, signed, staff
+from tests.integration.bad_input_support import (
+    Bad,
+    a_good_order_goes_through,
+    all_rows,
+    ask_raw,
+    at_rest,
+    buyers,
+    checkouts,
+    signed,
+    staff,
+)
 from tests.system import System, make_wiring, system
-from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -68,27 +76,6 @@ async def send(whole: System, bad: Bad) -> tuple[int, Any, Mapping[str, str]]:
         method, url, data=body, headers=bad.headers, allow_redirects=False, skip_auto_headers=["Content-Type"]
     ) as response:
         return response.status, await response.read(), response.headers
-
-
-async def at_rest(whole: System) -> None:
-    """Wait until every message has had its effect and every mail is sent."""
-    await whole.quiet()
-
-    async def is_mailed() -> bool:
-        return not await whole.value("mailer", "SELECT count(*) FROM mails WHERE status = 'waiting'")
-
-    await until(is_mailed, 15, "every mail is sent")
-
-
-async def a_good_order_goes_through(whole: System, tier: UUID | str) -> None:
-    email = f"{uuid4().hex}@example.com"
-    order = await whole.shop.checkout((tier, 1), email=email)
-    assert order.status == 201, dict(order.body)
-    await whole.shop.pay(order)
-    view = await whole.shop.until(order.order_id, order.token, {"paid"}, 15, tickets=True)
-    (mail,) = await whole.mailed(email)
-    assert view["tickets"][0]["code"] in mail["text"]
-    await at_rest(whole)
 
 
 async def refused(whole: System, cases: list[Bad]) -> list[str]:
