@@ -151,6 +151,9 @@ async def test_the_orders_page_follows_the_order_to_its_tickets(stack: Stack) ->
 
         await until(has_codes, PATIENCE_SECONDS, "the codes are on the page")
     page = await page_of(stack, order)
+    # The script compares it with the stream's, or what happens between drawing and listening would never be shown.
+    known = await stack.call("GET", f"/v1/orders/{order_id}?token={order['order_token']}")
+    assert f'data-version="{known.json["version"]}"' in page.text
     assert "Here are your tickets" in page.text
     assert "Pay now" not in page.text
     assert "Cancel this order" not in page.text

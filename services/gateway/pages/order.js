@@ -13,7 +13,8 @@ const api = `/v1/orders/${orderId}`;
 // The server's clock minus ours, so that a wrong clock on this device does not matter.
 let skew = 0;
 let stream = null;
-let version = null;
+// The newest version the stream has told of. What happened between drawing and listening counts, so it is compared.
+let wanted = -1;
 let announced = null;
 let drawing = Promise.resolve();
 
@@ -23,6 +24,10 @@ function showLocalTimes() {
       weekday: "short", day: "numeric", month: "long", year: "numeric", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
     });
   }
+}
+
+function shownVersion() {
+  return Number(holder.querySelector("[data-order]").dataset.version);
 }
 
 function readState() {
@@ -42,6 +47,7 @@ async function draw() {
   const after = holder.querySelector("#headline").textContent;
   if (after !== before) news.textContent = after.replace(/^[^\p{L}]+/u, "");
   if (focused) (document.getElementById(focused) ?? document.getElementById("main")).focus();
+  if (shownVersion() < wanted) throw new Error("drawn from an older version");
 }
 
 function redraw() {
@@ -73,10 +79,8 @@ function follow() {
   stream = new EventSource(`${api}/stream?token=${encodeURIComponent(token)}`);
   stream.addEventListener("order", (event) => {
     connection.hidden = true;
-    const order = JSON.parse(event.data);
-    // The first event says what the page already shows.
-    if (version !== order.version && !(version === null && order.status === holder.querySelector("[data-order]").dataset.status && order.status !== "pending")) redraw();
-    version = order.version;
+    wanted = Math.max(wanted, JSON.parse(event.data).version);
+    if (wanted > shownVersion()) redraw();
   });
   stream.onopen = () => { connection.hidden = true; };
   stream.onerror = () => {
