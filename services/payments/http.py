@@ -31,7 +31,11 @@ MAX_CASES = 1000
 _GONE = {
     "order_over": ("This order is over", "It can no longer be paid. If money was taken, it goes back by itself."),
     "too_late": ("There is too little time left", "Less than a minute is left to pay, too short to begin."),
-    "already_paid": ("This order is paid", "Your payment has arrived; there is nothing more to pay."),
+    "already_paid": (
+        "Your payment has arrived",
+        # Also for money that came after the end, so nothing is said about tickets here.
+        "There is nothing more to pay. Your order's page shows what it bought, or that it goes back to you.",
+    ),
     "nothing_to_pay": ("There is nothing to pay", "This order costs nothing."),
 }
 _BUSY = {
