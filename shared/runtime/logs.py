@@ -21,7 +21,8 @@ def configure_logs(service: str, level: str) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.dict_tracebacks,
+        # Without the frames' local variables: those of a driver hold passwords, those of a handler buyers' addresses.
+        structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
     ]
     number = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
@@ -44,3 +45,5 @@ def configure_logs(service: str, level: str) -> None:
     # Both log each lost connection at length although the link says it in one line.
     for noisy in ("aiormq", "aio_pika", "aiohttp.access"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
+    # Says as an error what the link answers with a wait.
+    logging.getLogger("aiormq.connection").setLevel(logging.CRITICAL)
