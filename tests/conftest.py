@@ -2,7 +2,7 @@
 
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from deploy.local.databases import Templates
 from deploy.local.engines import Engines, start_engines
 from deploy.local.state import StateFolder
 from tests.databases import MakeDatabase, fresh_databases
-from tests.harness import delete_namespace, new_namespace
+from tests.harness import Note, delete_namespace, new_namespace
 
 
 @pytest.fixture(scope="session")
@@ -45,3 +45,19 @@ async def namespace(engines: Engines) -> AsyncIterator[str]:
     name = new_namespace()
     yield name
     await delete_namespace(engines.amqp_url, name)
+
+
+@pytest.fixture
+def note(record_property: Callable[[str, object], None]) -> Note:
+    """`note("...")` puts a line into the summary at the end of the run, in whichever process the test ran."""
+    return lambda text: record_property("note", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests noted: how many sequences were run, with which seed."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    notes = sorted({text for one in reports for name, text in getattr(one, "user_properties", ()) if name == "note"})
+    if notes:
+        terminalreporter.section("what the tests went through")
+        for text in notes:
+            terminalreporter.write_line(str(text))

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from types import TracebackType
@@ -27,6 +27,10 @@ M = TypeVar("M", bound=Message)
 
 #: Seconds for anything a test waits for; only ever spent when the test fails.
 PATIENCE_SECONDS = 30.0
+
+
+#: Puts a line into the summary at the end of the run.
+Note = Callable[[str], None]
 
 
 class Running(Protocol):

@@ -16,7 +16,7 @@ from shared.contracts.inventory import StockRejectedV1, StockReservedV1, StockRe
 from shared.contracts.orders import OrderCancelledV1, OrderRefundedV1, ReturnedLine
 from shared.contracts.payments import StockAskedV1
 from tests.databases import MakeDatabase
-from tests.harness import Bench, move_clock
+from tests.harness import Bench, Note, move_clock
 from tests.samples import EARLIER, EVENT, created, expired, in_seconds, paid
 
 
@@ -228,7 +228,7 @@ def story(kind: str, order_id: UUID, tier: UUID) -> Sequence[Message]:
     ],
 )
 async def test_every_order_of_arrival_ends_in_one_state(
-    bench: Bench, kind: str, end: tuple[str, tuple[int, int, int]], capsys: pytest.CaptureFixture[str]
+    bench: Bench, kind: str, end: tuple[str, tuple[int, int, int]], note: Note
 ) -> None:
     orders = sorted(set(permutations(range(len(story(kind, uuid4(), uuid4()))))))
     for sequence in orders:
@@ -237,8 +237,7 @@ async def test_every_order_of_arrival_ends_in_one_state(
         await bench.deliver(*(messages[position] for position in sequence))
         status = await bench.value("SELECT status FROM holds WHERE order_id = $1", order_id)
         assert (status, await stock(bench, tier)) == end, sequence
-    with capsys.disabled():
-        print(f"\ninventory, {kind}: {len(orders)} sequences")
+    note(f"inventory, {kind}: {len(orders)} sequences")
 
 
 async def test_a_hold_past_its_time_asks_until_the_end_is_heard(

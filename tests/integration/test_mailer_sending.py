@@ -26,7 +26,7 @@ from shared.contracts.orders import OrderExpiredV1
 from shared.contracts.payments import PaymentRefundedV1, RefundFailedV1, RefundStartedV1
 from shared.runtime.ids import new_id
 from tests.databases import MakeDatabase
-from tests.harness import Bench, move_clock
+from tests.harness import Bench, Note, move_clock
 from tests.post import Post
 from tests.ticket_samples import mailer_settings, tickets_issued
 from tests.waiting import until
@@ -124,7 +124,7 @@ async def test_a_new_ticket_of_an_order_is_mailed_alone(bench: MailBench, post: 
     assert "-002-" not in second.text
 
 
-async def test_every_order_of_arrival_gives_the_same_mails(bench: MailBench, post: Post) -> None:
+async def test_every_order_of_arrival_gives_the_same_mails(bench: MailBench, post: Post, note: Note) -> None:
     messages = [refund(model) for model in (RefundStartedV1, PaymentRefundedV1, RefundFailedV1)]
     ends = set()
     sequences = list(permutations([*messages, messages[0]]))
@@ -133,7 +133,7 @@ async def test_every_order_of_arrival_gives_the_same_mails(bench: MailBench, pos
         await bench.deliver(*(one.model_copy(update={"order_id": order_id}) for one in sequence))
         kinds = await bench.fetch("SELECT kind FROM mails WHERE order_id = $1 ORDER BY kind", order_id)
         ends.add(tuple(row["kind"] for row in kinds))
-    print(f"{len(sequences)} sequences")
+    note(f"mailer, refunds: {len(sequences)} sequences")
     assert ends == {("refund_failed", "refund_started", "refunded")}
     await bench.send_until(post, 3 * len(sequences))
     assert len(post.mails) == 3 * len(sequences)

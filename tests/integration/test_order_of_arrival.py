@@ -32,7 +32,7 @@ from shared.contracts.registry import CONSUMERS, ServiceName
 from shared.contracts.ticketing import TicketsRevokedV1
 from shared.messaging.topology import durable_consumers
 from tests.databases import MakeDatabase
-from tests.harness import Bench, delivery_of
+from tests.harness import Bench, Note, delivery_of
 from tests.samples import (
     EARLIER,
     EVENT,
@@ -132,7 +132,7 @@ HEARD = [(service, kind) for service in durable_consumers() for kind in KINDS if
 
 @pytest.mark.parametrize(("service", "kind"), HEARD)
 async def test_every_order_of_arrival_ends_in_one_state(
-    make_database: MakeDatabase, service: ServiceName, kind: str, capsys: pytest.CaptureFixture[str]
+    make_database: MakeDatabase, service: ServiceName, kind: str, note: Note
 ) -> None:
     chosen = random.Random(f"{SEED} {service} {kind}")
     built = build_service(service, make_settings(service, make_database))
@@ -148,8 +148,7 @@ async def test_every_order_of_arrival_ends_in_one_state(
             await arrive(bench, chosen, [messages[position] for position in positions])
             outcomes.setdefault(await state_of(bench, service, order_id), positions)
         assert len(outcomes) == 1, "\n".join(f"{state} after {positions}" for state, positions in outcomes.items())
-    with capsys.disabled():
-        print(f"\n{service}, {kind}: {SEQUENCES} sequences of {len(messages)} messages, seed {SEED}")
+    note(f"{service}, {kind}: {SEQUENCES} sequences of {len(messages)} messages, seed {SEED}")
 
 
 async def arrive(bench: Bench, chosen: random.Random, messages: list[Message]) -> None:

@@ -31,7 +31,7 @@ from shared.contracts.orders import (
 from shared.contracts.payments import PaymentAbandonedV1, PaymentRefundedV1
 from shared.contracts.ticketing import TicketsRevokedV1
 from tests.databases import MakeDatabase
-from tests.harness import Bench, move_clock
+from tests.harness import Bench, Note, move_clock
 from tests.samples import EARLIER, TIER, charge_of, checkout, confirmed, issued, reserved
 from tests.waiting import until
 
@@ -307,7 +307,7 @@ def story(kind: str, order_id: UUID) -> Sequence[Message]:
     ],
 )
 async def test_every_order_of_arrival_ends_in_an_allowed_outcome(
-    bench: Bench, kind: str, ends: set[tuple[str, int]], capsys: pytest.CaptureFixture[str]
+    bench: Bench, kind: str, ends: set[tuple[str, int]], note: Note
 ) -> None:
     sequences = list(permutations(range(len(story(kind, uuid4())))))
     (loop,) = [one for one in bench.service.loops if one.name == "ask again"]
@@ -329,8 +329,7 @@ async def test_every_order_of_arrival_ends_in_an_allowed_outcome(
             seen.add(end)
     assert seen == ends, "each allowed outcome is reached by some order of arrival"
     assert await bench.value("SELECT count(*) FROM early_messages") == 0
-    with capsys.disabled():
-        print(f"\norders, {kind}: {len(sequences)} sequences")
+    note(f"orders, {kind}: {len(sequences)} sequences")
 
 
 async def test_a_batch_of_500_checkouts_is_one_transaction(bench: Bench) -> None:

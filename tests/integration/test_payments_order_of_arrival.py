@@ -14,7 +14,7 @@ from shared.contracts.payments import PaymentAbandonedV1
 from shared.contracts.reaper import DeadlinePassedV1
 from shared.runtime.ids import new_id
 from tests.databases import MakeDatabase
-from tests.harness import Bench, delivery_of
+from tests.harness import Bench, Note, delivery_of
 from tests.integration.payments_support import settings
 from tests.samples import EARLIER, EMAIL, LATER, expired, issued, paid, reference_of, reserved
 
@@ -65,7 +65,7 @@ async def state(bench: Bench, order_id: UUID) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("story", [bought, left, given_up, free])
-async def test_every_order_of_arrival_ends_in_one_state(make_database: MakeDatabase, story: object) -> None:
+async def test_every_order_of_arrival_ends_in_one_state(make_database: MakeDatabase, story: object, note: Note) -> None:
     endings: list[dict[str, object]] = []
     async with Bench(build(settings(make_database("payments")))) as bench:
         for sequence in orders_with_one_duplicate(3):
@@ -75,7 +75,7 @@ async def test_every_order_of_arrival_ends_in_one_state(make_database: MakeDatab
             endings.append(await state(bench, order_id))
         assert await bench.value("SELECT count(*) FROM charges") == 0
     assert all(ending == endings[0] for ending in endings)
-    print(f"{story.__name__}: {len(endings)} sequences")  # type: ignore[attr-defined]
+    note(f"payments, {story.__name__}: {len(endings)} sequences")  # type: ignore[attr-defined]
 
 
 async def test_merged_batches_end_in_the_same_state(make_database: MakeDatabase) -> None:

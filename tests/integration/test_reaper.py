@@ -19,7 +19,7 @@ from shared.runtime.loops import Loop
 from shared.runtime.service import Service
 from tests.clocks import SteppedClock
 from tests.databases import MakeDatabase
-from tests.harness import Bench, Wire, move_clock, running
+from tests.harness import Bench, Note, Wire, move_clock, running
 from tests.samples import EARLIER, EMAIL, created, expired, in_seconds, paid
 from tests.waiting import until
 
@@ -98,9 +98,7 @@ async def test_two_replicas_tell_1000_due_deadlines_once_each(database_url: str,
 
 
 @pytest.mark.parametrize("ending", ["paid", "expired", "cancelled", "rejected"])
-async def test_every_order_of_arrival_ends_in_one_state(
-    bench: Bench, ending: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_every_order_of_arrival_ends_in_one_state(bench: Bench, ending: str, note: Note) -> None:
     def story(order_id: UUID) -> Sequence[Message]:
         ends: dict[str, Message] = {
             "paid": paid(order_id),
@@ -120,8 +118,7 @@ async def test_every_order_of_arrival_ends_in_one_state(
         assert (row["ended"], row["due_at"]) == (True, None), sequence
     await reap(bench.service).run_once()
     assert await bench.given_out(Message) == []
-    with capsys.disabled():
-        print(f"\nreaper, {ending}: {len(sequences)} sequences")
+    note(f"reaper, {ending}: {len(sequences)} sequences")
 
 
 async def test_it_wakes_every_minute_as_shipped_and_finds_what_another_replica_took_in(

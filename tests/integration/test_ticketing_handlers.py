@@ -19,7 +19,7 @@ from shared.messaging.handling import Done
 from shared.messaging.verdicts import MAX_TRIES, DeadLetter
 from shared.runtime.ids import new_id
 from tests.databases import MakeDatabase
-from tests.harness import Bench, delivery_of
+from tests.harness import Bench, Note, delivery_of
 from tests.ticket_samples import MASTER_KEYS, SIGNING_KEYS, order_paid, sold_event, ticketing_settings
 
 PUBLIC_KEYS = public_keys(parse_hex_keys(SIGNING_KEYS))
@@ -89,7 +89,7 @@ async def test_a_batch_of_500_orders_is_issued_at_once_and_a_duplicate_adds_noth
     assert {one.order_id: one for one in again}.items() <= {one.order_id: one for one in issued}.items()
 
 
-async def test_every_order_of_arrival_with_a_duplicate_ends_in_one_state(bench: Bench) -> None:
+async def test_every_order_of_arrival_with_a_duplicate_ends_in_one_state(bench: Bench, note: Note) -> None:
     event = sold_event()
     sequences = sorted({names for double in "PR" for names in permutations("PR" + double)})
     ends = []
@@ -105,7 +105,7 @@ async def test_every_order_of_arrival_with_a_duplicate_ends_in_one_state(bench: 
         assert answers, names
         assert {answer.numbers for answer in answers} == {(2,)}, names
         assert {answer.refused[0].number for answer in answers} == {9}, names
-    print(f"{len(sequences)} sequences")
+    note(f"ticketing, revoked: {len(sequences)} sequences")
     assert ends == [ends[0]] * len(sequences)
     assert ends[0] == ([(1, "valid"), (2, "revoked"), (3, "valid")], [(2, "revoked"), (9, "unknown_number")])
 
