@@ -55,14 +55,15 @@ async def test_an_engine_that_is_absent_at_start_is_named_waited_for_and_found(
             line = await one.says(f"waiting for {absent}")
             assert line["level"] == "warning"
 
+            # Payments goes on taking webhooks without the broker, so it alone stays in service.
+            is_needed = (absent, service) != ("RabbitMQ", "payments")
+
             async def is_named() -> bool:
                 status, reason = await readiness()
-                print(status, reason, one.lines) if status == 200 else None
-                return status == 503 and absent in reason
+                return (status == 503 and absent in reason) or (status == 200 and not is_needed)
 
             await until(is_named, PATIENCE_SECONDS, f"not ready for want of {absent}")
             await proxy.open()
-            await one.says("ready")
 
             async def is_ready() -> bool:
                 return await readiness() == (200, "ready\n")
