@@ -36,7 +36,7 @@ REFUND_FAILS = "4084080000671803"
 SOON = {"ask_again_seconds": 0.3, "ask_again_most_seconds": 2}
 SETTINGS: dict[Any, dict[str, Any]] = {
     "gateway": SOON,
-    "orders": {**SOON, "pay_within_seconds": 3, "remind_after_deadline_seconds": 1},
+    "orders": {**SOON, "pay_within_seconds": 10, "remind_after_deadline_seconds": 1},
     "inventory": {**SOON, "ask_hold_after_seconds": 1},
     "reaper": SOON,
     "payments": {**SOON, "last_attempt_seconds": 0, "link_wait_seconds": 1, "verify_closing_seconds": 0.2,

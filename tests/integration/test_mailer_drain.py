@@ -61,7 +61,8 @@ async def test_sigterm_with_200_mails_in_flight_loses_and_repeats_none(
             async with asyncio.timeout(PATIENCE_SECONDS):
                 while b'"event": "ready"' not in await first.stdout.readline():
                     pass
-            await bench.deliver_batch(*orders)
+            await bench.deliver_batch(*orders[:400])
+            await bench.deliver_batch(*orders[400:])
             await until(lambda: post.mails, PATIENCE_SECONDS, "the first mail")
             first.send_signal(signal.SIGTERM)
             await asyncio.wait_for(first.communicate(), PATIENCE_SECONDS)

@@ -19,7 +19,7 @@ from tests.system import System, make_wiring, system
 from tests.waiting import until
 
 #: Time to pay where a test waits for its end.
-SHORT_SECONDS = 2
+SHORT_SECONDS = 4
 
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
