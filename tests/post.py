@@ -1,8 +1,11 @@
 """A post office for the tests of the mailer: the real catcher's SMTP side, in this process, that can close."""
 
+import asyncio
 import contextlib
 from types import TracebackType
 from typing import Self
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from deploy.catcher.app import bind
 from deploy.catcher.mail import Mail
@@ -11,11 +14,34 @@ from deploy.catcher.refusals import Refusal, Refusals
 from deploy.catcher.smtp import Handler, SmtpServer
 
 
-class Post:
-    """``async with Post() as post``: open on a port of its own, which it keeps over closing and opening again."""
+class _Counter(Handler):
+    """Takes so many mails, and leaves the next ones without an answer until it is let go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, mailbox: Mailbox, refusals: Refusals, most: int | None, gate: asyncio.Event) -> None:
+        super().__init__(mailbox, refusals)
+        self._left = most
+        self._gate = gate
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """As the catcher does, once there is room."""
+        if self._left is not None:
+            if self._left == 0:
+                await self._gate.wait()
+            else:
+                self._left -= 1
+        return await super().handle_DATA(server, session, envelope)
+
+
+class Post:
+    """``async with Post() as post``: open on a port of its own, which it keeps over closing and opening again.
+
+    With ``most`` it takes so many mails and then answers nothing until ``gate`` is set.
+    """
+
+    def __init__(self, most: int | None = None) -> None:
         self.port = 0
+        self.gate = asyncio.Event()
+        self._most = most
         self._mailbox = Mailbox("", max_messages=10_000, max_bytes=256 * 1024 * 1024)
         self._refusals = Refusals()
         self._server: SmtpServer | None = None
@@ -51,7 +77,9 @@ class Post:
         """Listen."""
         bound = bind("127.0.0.1", self.port, "the test's port")
         self.port = bound.getsockname()[1]
-        self._server = SmtpServer(Handler(self._mailbox, self._refusals), max_message_bytes=25 * 1024 * 1024)
+        self._server = SmtpServer(
+            _Counter(self._mailbox, self._refusals, self._most, self.gate), max_message_bytes=25 * 1024 * 1024
+        )
         await self._server.start(bound)
 
     async def close(self) -> None:
