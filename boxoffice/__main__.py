@@ -5,15 +5,20 @@ import sys
 from boxoffice.service import run_service
 
 RUN_WITH_ONE_NAME = 3
+EXIT_INTERRUPTED = 130
 
 
 def main() -> int:
     """Services start without the command line's libraries: there are many of them, and each start counts."""
     if len(sys.argv) == RUN_WITH_ONE_NAME and sys.argv[1] == "run" and not sys.argv[2].startswith("-"):
         return run_service(sys.argv[2])
-    from boxoffice.cli import main as command_line  # noqa: PLC0415
+    try:
+        from boxoffice.cli import main as command_line  # noqa: PLC0415
 
-    return command_line()
+        return command_line()
+    except KeyboardInterrupt:
+        # While modules are still being loaded there is nothing to stop, and nothing to explain with a traceback.
+        return EXIT_INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -113,7 +113,8 @@ class StackState:
                 process.name, f"[{colour}]{process.state}[/]" if colour else process.state, *numbers, process.note
             )
         console.print(table)
-        console.print(f"The stack is {self.phase} (launcher: process {self.pid}).")
+        phase = "up, but not all of it is ready" if self.phase == "ready" and not self.all_ready else self.phase
+        console.print(f"The stack is {phase} (launcher: process {self.pid}).")
 
 
 def look(state: StateFolder) -> StackState:
