@@ -128,7 +128,10 @@ def check_money(books: Books) -> Sum:
     cases = {one["charge_id"] for one in books.cases}
     refunded: dict[str, int] = defaultdict(int)
     for refund in books.refunds:
-        if refund["status"] != "failed":
+        # Money that is asked back and not there yet covers a charge only together with nothing else: its case is open.
+        if refund["status"] == "processed" or (
+            refund["status"] != "failed" and str(refund["transaction"]) not in cases
+        ):
             refunded[str(refund["transaction"])] += refund["amount"]
     faults, kobo = [], Counter[str]()
     for charge in books.charges:
@@ -155,9 +158,7 @@ def _covers(
 ) -> list[str]:
     back = refunded.get(charge_id, 0)
     order = ticketed.get(charge_id)
-    if charge_id in cases:
-        return ["an open case"]
-    covers = []
+    covers = ["an open case"] if charge_id in cases else []
     if order is not None:
         kept = amount - back
         prices = [line["price_kobo"] for line in order["details"]["lines"] for _ in range(line["quantity"])]

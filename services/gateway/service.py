@@ -83,6 +83,7 @@ class Gateway:
         )
         self._http = self._serve()
         self._draining = False
+        self._announcement: asyncio.Task[None] | None = None
 
     @property
     def http_port(self) -> int:
@@ -103,16 +104,22 @@ class Gateway:
         self._cancellations.start()
         self.asking.loop.start()
         self._reassert.start()
+        self._announcement = asyncio.create_task(self._announce(), name="gateway start")
+
+    async def _announce(self) -> None:
+        await self.ready()
+        _log.info("ready", port=self.http_port)
 
     async def ready(self) -> None:
         """Return when commands go out and changes come in. Give it a time-out."""
         await self.publisher.connected.wait()
         await self.subscription.connected.wait()
-        _log.info("ready", port=self.http_port)
 
     async def stop(self) -> None:
         """Drain: end streams, finish open checkouts, close. What was accepted is the broker's already."""
         self._draining = True
+        if self._announcement is not None:
+            self._announcement.cancel()
         self._streams.close()
         hurry = asyncio.get_running_loop().call_later(LAST_WAIT_SECONDS, self.watches.close)
         try:

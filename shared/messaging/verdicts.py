@@ -6,7 +6,7 @@ import asyncpg
 
 from shared.messaging.exceptions import NotConfirmed, RejectedForGood, TookTooLong, UnknownType, Unreadable
 from shared.messaging.topology import RETRY_TIERS_SECONDS
-from shared.postgres.errors import CONTENTION, ENGINE_DOWN
+from shared.postgres.errors import CONTENTION, ENGINE_DOWN, UNSTORABLE
 
 #: Tries of one event before it is given up, the first included.
 MAX_TRIES = 5
@@ -81,7 +81,7 @@ def decide_verdict(
     # All events of a message are of one type, so taking it apart would only make more dead letters.
     if event_count > 1 and not isinstance(error, UnknownType):
         return Split()
-    if isinstance(error, Unreadable | UnknownType | RejectedForGood):
+    if isinstance(error, (Unreadable, UnknownType, RejectedForGood, *UNSTORABLE)):
         return DeadLetter(reason_of(error))
     if tries >= MAX_TRIES:
         return DeadLetter(f"failed {tries} times; the last: {reason_of(error)}")

@@ -32,3 +32,6 @@ CONTENTION: tuple[type[BaseException], ...] = (
 
 #: Everything that waiting mends.
 PASSING: tuple[type[BaseException], ...] = (*ENGINE_DOWN, *CONTENTION)
+
+#: A value that this database can never hold, such as a NUL in a text: trying again gives the same.
+UNSTORABLE: tuple[type[BaseException], ...] = (asyncpg.DataError,)

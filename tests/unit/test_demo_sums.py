@@ -74,6 +74,8 @@ def test_good_books_hold() -> None:
         ("money given back for tickets", lambda b: b["refunds"][0].update(transaction=71), "P4"),
         ("a refund that failed and no case", lambda b: b["refunds"][0].update(status="failed"), "P4"),
         ("too little given back", lambda b: b["refunds"][0].update(amount=1), "P4"),
+        ("tickets and an open case", lambda b: b["cases"].append({"charge_id": "71", "kind": "x"}), "P4"),
+        ("a refund and an open case", lambda b: b["cases"].append({"charge_id": "72", "kind": "x"}), "P4"),
         ("a charge nobody knows", lambda b: b["charges"].append({"id": 73, "amount": 5}), "P4"),
     ],
 )
@@ -83,3 +85,11 @@ def test_each_wrong_book_is_noticed(what: str, change: Callable[[dict[str, Any]]
 
 def test_a_named_open_case_covers_a_charge() -> None:
     assert failing(lambda b: (b["refunds"].clear(), b["cases"].append({"charge_id": "72", "kind": "late"}))) == set()
+
+
+def test_a_refund_that_is_under_way_is_covered_by_its_case_alone() -> None:
+    def begin(books: dict[str, Any]) -> None:
+        books["refunds"][0].update(status="pending")
+        books["cases"].append({"charge_id": "72", "kind": "late"})
+
+    assert failing(begin) == set()

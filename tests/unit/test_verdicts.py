@@ -93,3 +93,11 @@ def test_a_suspect_is_given_up_after_lone_tries_that_did_not_come_back() -> None
 
 def test_a_reason_fits_into_a_header() -> None:
     assert len(reason_of(ValueError("x" * 10_000))) == 500
+
+
+def test_a_value_that_postgresql_can_never_hold_is_given_up_at_once() -> None:
+    error = asyncpg.CharacterNotInRepertoireError('invalid byte sequence for encoding "UTF8": 0x00')
+    verdict = decide_verdict(error, tries=1, event_count=1)
+    assert isinstance(verdict, DeadLetter)
+    assert "0x00" in verdict.reason
+    assert decide_verdict(error, tries=1, event_count=500) == Split()
