@@ -1,120 +1,34 @@
-"""What an order is, and what each message does to it. Pure: the same order and message give the same decision."""
+"""What each message does to an order. Pure: the same order and message give the same decision."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any
-from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-
+from services.orders.domain_messages import ending_of, order_refunded, refund_requested, view
+from services.orders.domain_order import (
+    ENDED,
+    PAID,
+    EarlyMessage,
+    Order,
+    RefundRecord,
+    amount_of,
+    returned_lines,
+    ticket_numbers,
+)
 from shared.contracts.base import (
-    ChargeId,
-    IssuedTicket,
-    Item,
     Message,
     OrderMessage,
-    OrderStatus,
-    PricedLine,
     RefundPurpose,
-    RejectionReason,
-    SoldEvent,
 )
 from shared.contracts.gateway import CancelRequestedV1
 from shared.contracts.inventory import StockRejectedV1, StockReservedV1, StockReturnedV1
 from shared.contracts.orders import (
-    OrderCancelledV1,
-    OrderChangedV1,
-    OrderCreatedV1,
-    OrderExpiredV1,
-    OrderPaidV1,
-    OrderRefundedV1,
-    OrderRejectedV1,
-    RefundRequestedV1,
-    RefundView,
-    ReturnedLine,
     RevokeRequestedV1,
 )
 from shared.contracts.payments import PaymentAbandonedV1, PaymentConfirmedV1, PaymentRefundedV1, RefundFailedV1
 from shared.contracts.ticketing import TicketsIssuedV1, TicketsRevokedV1
-
-ENDED: frozenset[OrderStatus] = frozenset({"rejected", "paid", "expired", "cancelled", "refunding", "refunded"})
-PAID: frozenset[OrderStatus] = frozenset({"paid", "refunding", "refunded"})
-
-
-class RefundRecord(BaseModel):
-    """Money that is to go back to the buyer, or went."""
-
-    model_config = ConfigDict(frozen=True)
-
-    charge_id: ChargeId
-    reference: str
-    amount_kobo: int
-    currency: str
-    purpose: RefundPurpose
-    why: str
-    status: str = "requested"
-
-
-class EarlyMessage(BaseModel):
-    """A message that came before what it builds on; applied when that is there."""
-
-    model_config = ConfigDict(frozen=True)
-
-    type: str
-    data: dict[str, Any]
-
-
-class Details(BaseModel):
-    """What is known of an order beyond its columns."""
-
-    model_config = ConfigDict(frozen=True)
-
-    items: tuple[Item, ...]
-    event: SoldEvent | None = None
-    lines: tuple[PricedLine, ...] = ()
-    reason: RejectionReason | None = None
-    tier_id: UUID | None = None
-    payment_reference: str | None = None
-    paying_started: bool | None = None
-    tickets: tuple[IssuedTicket, ...] | None = None
-    #: Ticket numbers that an organiser wants revoked, that are, and that ticketing refused to revoke.
-    revoke_numbers: tuple[int, ...] = ()
-    revoked_numbers: tuple[int, ...] = ()
-    refused_numbers: tuple[int, ...] = ()
-    #: Whether inventory answered that the revoked places are back.
-    stock_returned: bool = True
-    refund_why: str = ""
-    refunds: tuple[RefundRecord, ...] = ()
-    early: tuple[EarlyMessage, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One order, as its row says."""
-
-    order_id: UUID
-    reference: str
-    status: OrderStatus
-    version: int
-    email: str
-    request_hash: str
-    created_at: datetime
-    expires_at: datetime
-    details: Details
-    total_kobo: int | None = None
-    currency: str | None = None
-    charge_id: str | None = None
-    paid_at: datetime | None = None
-    ask_at: datetime | None = None
-    asks: int = 0
-    traceparent: str | None = None
-
-    def learn(self, **details: Any) -> "Order":
-        """The same order with these details changed."""
-        return replace(self, details=self.details.model_copy(update=details))
 
 
 @dataclass(slots=True)
@@ -242,8 +156,8 @@ def _on_tickets_revoked(decision: Decision, message: TicketsRevokedV1, _: dateti
         return
     decision.order = order.learn(revoked_numbers=revoked, refused_numbers=refused, stock_returned=not revoked)
     if revoked:
-        decision.messages.append(_order_refunded(decision.order))
-    amount = _amount_of(decision.order, revoked)
+        decision.messages.append(order_refunded(decision.order))
+    amount = amount_of(decision.order, revoked)
     if amount and order.charge_id is not None:
         record = RefundRecord(
             charge_id=order.charge_id,
@@ -254,7 +168,7 @@ def _on_tickets_revoked(decision: Decision, message: TicketsRevokedV1, _: dateti
             why=order.details.refund_why,
         )
         _record_refund(decision, record)
-        decision.messages.append(_refund_requested(decision.order, record))
+        decision.messages.append(refund_requested(decision.order, record))
     else:
         _finish_refund(decision)
 
@@ -262,7 +176,7 @@ def _on_tickets_revoked(decision: Decision, message: TicketsRevokedV1, _: dateti
 def _on_stock_returned(decision: Decision, message: StockReturnedV1, _: datetime) -> None:
     order = decision.order
     returned = {line.tier_id: line.quantity for line in message.lines}
-    if all(returned.get(line.tier_id, 0) >= line.quantity for line in _returned_lines(order)):
+    if all(returned.get(line.tier_id, 0) >= line.quantity for line in returned_lines(order)):
         decision.order = order.learn(stock_returned=True)
 
 
@@ -327,46 +241,6 @@ def _repeat_ending(decision: Decision) -> None:
     decision.messages.append(ending_of(decision.order))
 
 
-def ending_of(order: Order) -> Message:
-    """The message that says how the order left ``pending``."""
-    details = order.details
-    match order.status:
-        case "rejected":
-            return OrderRejectedV1.model_validate(
-                {"order_id": order.order_id, "reason": details.reason, "tier_id": details.tier_id, "email": order.email}
-            )
-        case "expired":
-            return OrderExpiredV1(
-                order_id=order.order_id,
-                reference=order.reference,
-                expires_at=order.expires_at,
-                paying_started=details.paying_started,
-                email=order.email,
-            )
-        case "cancelled":
-            return OrderCancelledV1(
-                order_id=order.order_id,
-                reference=order.reference,
-                expires_at=order.expires_at,
-                paying_started=details.paying_started,
-                email=order.email,
-            )
-        case _:
-            fields: dict[str, Any] = {
-                "order_id": order.order_id,
-                "reference": order.reference,
-                "email": order.email,
-                "event": details.event,
-                "lines": details.lines,
-                "total_kobo": order.total_kobo,
-                "currency": order.currency,
-                "expires_at": order.expires_at,
-                "charge_id": order.charge_id,
-            }
-            assert order.status in PAID, f"a {order.status} order has not ended"
-            return OrderPaidV1.model_construct(**fields)
-
-
 def _refund_charge(decision: Decision, message: PaymentConfirmedV1, purpose: RefundPurpose, why: str) -> None:
     known = next((one for one in decision.order.details.refunds if one.charge_id == message.charge_id), None)
     record = known or RefundRecord(
@@ -379,7 +253,7 @@ def _refund_charge(decision: Decision, message: PaymentConfirmedV1, purpose: Ref
     )
     if known is None:
         _record_refund(decision, record)
-    decision.messages.append(_refund_requested(decision.order, record))
+    decision.messages.append(refund_requested(decision.order, record))
 
 
 def _record_refund(decision: Decision, record: RefundRecord) -> None:
@@ -403,112 +277,4 @@ def _record_of(message: PaymentRefundedV1 | RefundFailedV1, status: str) -> Refu
         purpose=message.purpose,
         why=message.why,
         status=status,
-    )
-
-
-def _refund_requested(order: Order, record: RefundRecord) -> RefundRequestedV1:
-    fields = record.model_dump(exclude={"status"})
-    return RefundRequestedV1(order_id=order.order_id, email=order.email, **fields)
-
-
-def _order_refunded(order: Order) -> OrderRefundedV1:
-    return OrderRefundedV1(
-        order_id=order.order_id,
-        lines=_returned_lines(order),
-        amount_kobo=_amount_of(order, order.details.revoked_numbers),
-        charge_id=order.charge_id,
-    )
-
-
-def ticket_numbers(order: Order) -> range:
-    """The numbers of all the order's tickets: they run over its lines from 1."""
-    return range(1, sum(line.quantity for line in order.details.lines) + 1)
-
-
-def _line_of_number(order: Order) -> dict[int, PricedLine]:
-    lines = [line for line in order.details.lines for _ in range(line.quantity)]
-    return dict(enumerate(lines, start=1))
-
-
-def _amount_of(order: Order, numbers: tuple[int, ...]) -> int:
-    lines = _line_of_number(order)
-    return sum(lines[number].price_kobo for number in numbers if number in lines)
-
-
-def _returned_lines(order: Order) -> tuple[ReturnedLine, ...]:
-    lines = _line_of_number(order)
-    places = Counter(lines[number].tier_id for number in order.details.revoked_numbers if number in lines)
-    return tuple(ReturnedLine(tier_id=tier_id, quantity=count) for tier_id, count in sorted(places.items()))
-
-
-def question_of(order: Order) -> str | None:
-    """What the order waits to be told, if anything."""
-    details = order.details
-    if order.status == "pending":
-        return "stock" if order.total_kobo is None else "deadline"
-    if order.status == "refunding":
-        answered = {*details.revoked_numbers, *details.refused_numbers} >= set(details.revoke_numbers)
-        return "refund" if answered else "revocation"
-    if order.status in PAID and not details.stock_returned:
-        return "returned stock"
-    if order.status in PAID and details.tickets is None:
-        return "tickets"
-    return None
-
-
-def ask(order: Order) -> list[Message]:
-    """The messages that put the order's question again."""
-    match question_of(order):
-        case "stock" | "deadline":
-            # Heard again, inventory repeats its answer, and the reaper that missed the order sets its deadline.
-            return [order_created(order)]
-        case "tickets":
-            return [ending_of(order)]
-        case "revocation":
-            return [RevokeRequestedV1(order_id=order.order_id, numbers=order.details.revoke_numbers)]
-        case "refund" | "returned stock":
-            returned: list[Message] = [] if order.details.stock_returned else [_order_refunded(order)]
-            wanted = [one for one in order.details.refunds if one.purpose == "organiser" and one.status == "requested"]
-            return [*returned, *(_refund_requested(order, one) for one in wanted)]
-        case _:
-            return []
-
-
-def order_created(order: Order) -> Message:
-    """The message that says that the order exists."""
-    return OrderCreatedV1(
-        order_id=order.order_id,
-        reference=order.reference,
-        email=order.email,
-        lines=order.details.items,
-        expires_at=order.expires_at,
-    )
-
-
-def view(order: Order) -> OrderChangedV1:
-    """The whole public view."""
-    details = order.details
-    return OrderChangedV1(
-        order_id=order.order_id,
-        version=order.version,
-        status=order.status,
-        reference=order.reference,
-        email=order.email,
-        request_hash=order.request_hash,
-        items=details.items,
-        reason=details.reason,
-        tier_id=details.tier_id,
-        event=details.event,
-        lines=details.lines,
-        total_kobo=order.total_kobo,
-        currency=order.currency,
-        created_at=order.created_at,
-        expires_at=order.expires_at,
-        paid_at=order.paid_at,
-        tickets=tuple(one for one in details.tickets or () if one.number not in details.revoked_numbers),
-        revoked_numbers=details.revoked_numbers,
-        refunds=tuple(
-            RefundView.model_validate(one.model_dump(include={"charge_id", "amount_kobo", "purpose", "status"}))
-            for one in details.refunds
-        ),
     )

@@ -7,7 +7,9 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.orders import store
-from services.orders.domain import Decision, Details, Order, decide, order_created, question_of, view
+from services.orders.domain import Decision, decide
+from services.orders.domain_messages import order_created, question_of, view
+from services.orders.domain_order import Details, Order
 from services.orders.settings import OrdersSettings
 from shared.contracts.base import Message, OrderMessage
 from shared.contracts.gateway import CheckoutRequestedV1

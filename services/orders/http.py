@@ -7,7 +7,9 @@ from aiohttp import web
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from services.orders import store
-from services.orders.domain import Decision, Order, decide, decide_refund, view
+from services.orders.domain import Decision, decide, decide_refund
+from services.orders.domain_messages import view
+from services.orders.domain_order import Order
 from services.orders.handlers import OrderHandlers
 from shared.contracts.gateway import CancelRequestedV1
 from shared.http.problems import Problem

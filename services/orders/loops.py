@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from services.orders import store
-from services.orders.domain import ask
+from services.orders.domain_messages import ask
 from services.orders.handlers import OrderHandlers
 from services.orders.settings import OrdersSettings
 from shared.messaging.transaction import Transactions

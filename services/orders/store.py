@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from services.orders.domain import Details, Order
+from services.orders.domain_order import Details, Order
 from shared.contracts.base import OrderMessage
 from shared.contracts.registry import MESSAGES
 from shared.messaging.cloudevents import Event

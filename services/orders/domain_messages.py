@@ -1,0 +1,140 @@
+"""What an order says, and what it asks while it waits for an answer. Pure."""
+
+from typing import Any
+
+from services.orders.domain_order import PAID, Order, RefundRecord, amount_of, returned_lines
+from shared.contracts.base import Message
+from shared.contracts.orders import (
+    OrderCancelledV1,
+    OrderChangedV1,
+    OrderCreatedV1,
+    OrderExpiredV1,
+    OrderPaidV1,
+    OrderRefundedV1,
+    OrderRejectedV1,
+    RefundRequestedV1,
+    RefundView,
+    RevokeRequestedV1,
+)
+
+
+def ending_of(order: Order) -> Message:
+    """The message that says how the order left ``pending``."""
+    details = order.details
+    match order.status:
+        case "rejected":
+            return OrderRejectedV1.model_validate(
+                {"order_id": order.order_id, "reason": details.reason, "tier_id": details.tier_id, "email": order.email}
+            )
+        case "expired" | "cancelled":
+            model = OrderExpiredV1 if order.status == "expired" else OrderCancelledV1
+            return model(
+                order_id=order.order_id,
+                reference=order.reference,
+                expires_at=order.expires_at,
+                paying_started=details.paying_started,
+                email=order.email,
+            )
+        case _:
+            fields: dict[str, Any] = {
+                "order_id": order.order_id,
+                "reference": order.reference,
+                "email": order.email,
+                "event": details.event,
+                "lines": details.lines,
+                "total_kobo": order.total_kobo,
+                "currency": order.currency,
+                "expires_at": order.expires_at,
+                "charge_id": order.charge_id,
+            }
+            assert order.status in PAID, f"a {order.status} order has not ended"
+            return OrderPaidV1.model_construct(**fields)
+
+
+def refund_requested(order: Order, record: RefundRecord) -> RefundRequestedV1:
+    """The message that asks for money to go back."""
+    fields = record.model_dump(exclude={"status"})
+    return RefundRequestedV1(order_id=order.order_id, email=order.email, **fields)
+
+
+def order_refunded(order: Order) -> OrderRefundedV1:
+    """The message that gives the revoked places back, as totals."""
+    return OrderRefundedV1(
+        order_id=order.order_id,
+        lines=returned_lines(order),
+        amount_kobo=amount_of(order, order.details.revoked_numbers),
+        charge_id=order.charge_id,
+    )
+
+
+def order_created(order: Order) -> Message:
+    """The message that says that the order exists."""
+    return OrderCreatedV1(
+        order_id=order.order_id,
+        reference=order.reference,
+        email=order.email,
+        lines=order.details.items,
+        expires_at=order.expires_at,
+    )
+
+
+def view(order: Order) -> OrderChangedV1:
+    """The whole public view."""
+    details = order.details
+    return OrderChangedV1(
+        order_id=order.order_id,
+        version=order.version,
+        status=order.status,
+        reference=order.reference,
+        email=order.email,
+        request_hash=order.request_hash,
+        items=details.items,
+        reason=details.reason,
+        tier_id=details.tier_id,
+        event=details.event,
+        lines=details.lines,
+        total_kobo=order.total_kobo,
+        currency=order.currency,
+        created_at=order.created_at,
+        expires_at=order.expires_at,
+        paid_at=order.paid_at,
+        tickets=tuple(one for one in details.tickets or () if one.number not in details.revoked_numbers),
+        revoked_numbers=details.revoked_numbers,
+        refunds=tuple(
+            RefundView.model_validate(one.model_dump(include={"charge_id", "amount_kobo", "purpose", "status"}))
+            for one in details.refunds
+        ),
+    )
+
+
+def question_of(order: Order) -> str | None:
+    """What the order waits to be told, if anything."""
+    details = order.details
+    if order.status == "pending":
+        return "stock" if order.total_kobo is None else "deadline"
+    if order.status == "refunding":
+        answered = {*details.revoked_numbers, *details.refused_numbers} >= set(details.revoke_numbers)
+        return "refund" if answered else "revocation"
+    if order.status in PAID and not details.stock_returned:
+        return "returned stock"
+    if order.status in PAID and details.tickets is None:
+        return "tickets"
+    return None
+
+
+def ask(order: Order) -> list[Message]:
+    """The messages that put the order's question again."""
+    match question_of(order):
+        case "stock" | "deadline":
+            # Heard again, inventory repeats its answer, and the reaper that missed the order sets its deadline.
+            return [order_created(order)]
+        case "tickets":
+            return [ending_of(order)]
+        case "revocation":
+            return [RevokeRequestedV1(order_id=order.order_id, numbers=order.details.revoke_numbers)]
+        case "refund" | "returned stock":
+            returned: list[Message] = [] if order.details.stock_returned else [order_refunded(order)]
+            wanted = [one for one in order.details.refunds if one.purpose == "organiser" and one.status == "requested"]
+            return [*returned, *(refund_requested(order, one) for one in wanted)]
+        case _:
+            return []
