@@ -96,10 +96,10 @@ async def on_order_created(
 
 async def on_stock_asked(tx: Transaction, events: Sequence[Event[StockAskedV1]]) -> None:
     """Say again what was reserved. Of an order that is not known here there is nothing to say yet."""
-    by_order = {event.data.order_id: event for event in events}
-    known = await store.lock_holds(tx.connection, order_ids=list(by_order))
-    for order_id, hold in known.items():
-        _repeat_answer(tx, hold, by_order[order_id].traceparent)
+    known = await store.lock_holds(tx.connection, order_ids=[event.data.order_id for event in events])
+    for hold in known.values():
+        # Not in the trace of the click that asked: payments keeps the trace that the reservation brings.
+        _repeat_answer(tx, hold, hold.traceparent)
 
 
 async def on_order_paid(tx: Transaction, events: Sequence[Event[OrderPaidV1]]) -> None:
@@ -149,9 +149,10 @@ async def _return(tx: Transaction, holds: Sequence[EndedHold]) -> None:
     if changed:
         await store.mark_returned(tx.connection, totals=changed)
     await _move(tx, [movements_of(places.items(), RETURN) for places in due.values()])
-    for order_id, total in totals.items():
-        lines = tuple(ReturnedStock(tier_id=tier_id, quantity=places) for tier_id, places in sorted(total.items()))
-        tx.emit(StockReturnedV1(order_id=order_id, lines=lines))
+    for hold in holds:
+        total = sorted(totals[hold.order_id].items())
+        lines = tuple(ReturnedStock(tier_id=tier_id, quantity=places) for tier_id, places in total)
+        tx.emit(StockReturnedV1(order_id=hold.order_id, lines=lines), traceparent=hold.traceparent)
 
 
 async def _move(tx: Transaction, parts: Iterable[Mapping[UUID, Movement]]) -> None:

@@ -51,6 +51,7 @@ class EndedHold:
     places: list[tuple[UUID, int]]
     to_return: dict[UUID, int]
     returned: dict[UUID, int]
+    traceparent: str | None
 
 
 async def lock_holds(connection: Connection, *, order_ids: Sequence[UUID]) -> dict[UUID, Hold]:
@@ -226,7 +227,7 @@ def _hold(row: asyncpg.Record) -> Hold:
 
 def _ended(row: asyncpg.Record) -> EndedHold:
     places = [(line.tier_id, line.quantity) for line in _lines(row["lines"])]
-    return EndedHold(row["order_id"], places, _places(row["to_return"]), _places(row["returned"]))
+    return EndedHold(row["order_id"], places, _places(row["to_return"]), _places(row["returned"]), row["traceparent"])
 
 
 def _lines(value: list[dict[str, Any]] | None) -> tuple[PricedLine, ...]:

@@ -92,7 +92,7 @@ class Routes:
                 title="This link is not complete",
                 text="The link to pay is missing its key, or the key is another order's. Use the link of your order.",
             )
-        outcome = await self._paying.click(order_id)
+        outcome = await self._paying.click(order_id, traceparent=request.headers.get("traceparent"))
         order_url = self._paying.order_page(order_id)
         match outcome:
             case Page(attempt, expires_at):

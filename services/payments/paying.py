@@ -95,17 +95,17 @@ class Paying:
         """The order's own page, with the token that opens it."""
         return f"{self._settings.storefront_url}/orders/{order_id}?token={self._tokens.make('order', order_id)}"
 
-    async def click(self, order_id: UUID) -> Outcome:
+    async def click(self, order_id: UUID, *, traceparent: str | None = None) -> Outcome:
         """What one click on an order's link gets. Bounded: one wait for the order, one for another click, one call."""
         async with self._arrivals.listening(order_id) as news:
-            if not await self._wait_until_known(order_id, news):
+            if not await self._wait_until_known(order_id, news, traceparent):
                 return Busy(2.0, "not_known_yet")
             waited = await self._until_decided(order_id, news)
         if isinstance(waited, _Opening):
             return await self._initialise(waited)
         return waited
 
-    async def _wait_until_known(self, order_id: UUID, news: asyncio.Event) -> bool:
+    async def _wait_until_known(self, order_id: UUID, news: asyncio.Event, traceparent: str | None) -> bool:
         started = time.monotonic()
         deadline = started + self._settings.link_wait_seconds
         pause, has_asked = POLL_SECONDS, False
@@ -116,7 +116,7 @@ class Paying:
                 is_known = order_id in payments and payments[order_id].is_known
                 # The reservation is on its way, nearly always; a buyer at the door is worth asking for a lost one.
                 if not is_known and not has_asked and time.monotonic() - started >= ASK_AFTER_SECONDS:
-                    tx.emit(StockAskedV1(order_id=order_id))
+                    tx.emit(StockAskedV1(order_id=order_id), traceparent=traceparent)
                     has_asked = True
             if is_known:
                 return True

@@ -3,4 +3,4 @@
 UPDATE holds
 SET status = $2, ask_at = NULL
 WHERE order_id = ANY ($1::uuid[]) AND status = 'held'
-RETURNING order_id, lines, to_return, returned;
+RETURNING order_id, lines, to_return, returned, traceparent;

@@ -12,4 +12,4 @@ SET to_return = (
 )
 FROM unnest($1::uuid[], $2::jsonb[]) AS new (order_id, totals)
 WHERE holds.order_id = new.order_id
-RETURNING holds.order_id, status, lines, to_return, returned;
+RETURNING holds.order_id, status, lines, to_return, returned, traceparent;
