@@ -86,7 +86,9 @@ def check_stock(books: Books) -> Sum:
             faults.append(f"{tier['name']}: {total} places of {tier['capacity']}")
         if (tier["held"], tier["sold"]) != (held[tier["id"]], sold[tier["id"]]):
             faults.append(f"{tier['name']}: the stock row and the orders' holds differ")
-    numbers = {name: sum(tier[name] for tier in books.tiers) for name in ("available", "held", "sold", "capacity")}
+    # All tiers are checked; those that nobody bought of are left out of the sentence.
+    touched = [tier for tier in books.tiers if tier["held"] or tier["sold"]] or books.tiers
+    numbers = {name: sum(tier[name] for tier in touched) for name in ("available", "held", "sold", "capacity")}
     text = "{available} available + {held} held + {sold} sold = {capacity} places".format(**numbers)
     return _sum("P1", text, faults)
 
