@@ -2,13 +2,12 @@
 
 from email.utils import parseaddr
 from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.mailer.smtp_url import parse_smtp_url
-from shared.runtime.settings import DatabaseSettings, Port, Seconds, parse_keys
+from shared.runtime.settings import DatabaseSettings, Keys, Port, Seconds, TimeZoneName
 
 
 class MailerSettings(DatabaseSettings):
@@ -24,9 +23,9 @@ class MailerSettings(DatabaseSettings):
     #: Start of links to the order's page; without it there are none.
     storefront_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")] | None = None
     #: ``id:secret``: signs the token in links. The same setting as the gateway's.
-    token_keys: SecretStr | None = None
+    token_keys: Keys | None = None
     #: Zone in which an event's time is told.
-    timezone: str = "Africa/Lagos"
+    timezone: TimeZoneName = "Africa/Lagos"
     #: Connections to the SMTP server at once, in each replica.
     smtp_connections: Annotated[int, Field(ge=1, le=50)] = 4
     #: How long connecting, or handing over one mail, may take.
@@ -54,22 +53,6 @@ class MailerSettings(DatabaseSettings):
         if not local or not domain or not sender.isprintable():
             raise ValueError("must be an address, as in Boxoffice <tickets@example.com>")
         return sender
-
-    @field_validator("token_keys")
-    @classmethod
-    def _are_keys(cls, keys: SecretStr | None) -> SecretStr | None:
-        if keys is not None:
-            parse_keys(keys)
-        return keys
-
-    @field_validator("timezone")
-    @classmethod
-    def _is_zone(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError("is no time zone of this system, as in Africa/Lagos") from None
-        return name
 
     @field_validator("lease_seconds")
     @classmethod

@@ -7,7 +7,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.ticketing.codes import LEAST_DIGITS, MOST_DIGITS
 from services.ticketing.keys import parse_hex_keys
-from shared.runtime.settings import DatabaseSettings, Port, Seconds, parse_keys
+from shared.runtime.settings import DatabaseSettings, Port, RoleTokens, Seconds, parse_roles
 
 
 class TicketingSettings(DatabaseSettings):
@@ -25,7 +25,7 @@ class TicketingSettings(DatabaseSettings):
     #: How long after its event's end a QR is still valid; shows run late.
     valid_after_end_seconds: Seconds = 24 * 3600.0
     #: ``role:token``; organiser and operator may read tickets here.
-    admin_tokens: SecretStr
+    admin_tokens: RoleTokens
 
     @field_validator("master_keys", "signing_keys")
     @classmethod
@@ -33,13 +33,7 @@ class TicketingSettings(DatabaseSettings):
         parse_hex_keys(keys.get_secret_value())
         return keys
 
-    @field_validator("admin_tokens")
-    @classmethod
-    def _are_tokens(cls, tokens: SecretStr) -> SecretStr:
-        parse_keys(tokens)
-        return tokens
-
     @property
     def roles_by_token(self) -> dict[str, str]:
         """Token to role."""
-        return {token.decode(): role for role, token in parse_keys(self.admin_tokens).items()}
+        return parse_roles(self.admin_tokens)

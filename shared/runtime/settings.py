@@ -3,6 +3,7 @@
 import os
 import sys
 from typing import Annotated, Literal, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
     AfterValidator,
@@ -108,6 +109,17 @@ def check_roles(text: SecretStr) -> SecretStr:
     return text
 
 
+def check_time_zone(name: str) -> str:
+    """A validator for names of time zones, as in ``Africa/Lagos``. Raises ValueError for one this system lacks."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("is no time zone of this system, as in Africa/Lagos") from None
+    return name
+
+
+#: The name of a time zone of this system.
+TimeZoneName = Annotated[str, AfterValidator(check_time_zone)]
 #: ``id:secret[,id:secret]``; read with ``parse_keys``.
 Keys = Annotated[SecretStr, AfterValidator(check_keys)]
 #: ``role:token[,role:token]``; read with ``parse_roles``.
