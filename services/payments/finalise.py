@@ -89,7 +89,7 @@ class Finalisation:
         payment = await self._lock(tx, attempt)
         judgement = decide_charge(facts, attempt, prefix=self._settings.reference_prefix, domain=self._settings.domain)
         is_confirmed = judgement.verdict == "confirmed"
-        is_answered = is_confirmed and payment is not None and payment.paid_charge_id == facts.charge_id
+        is_answered = is_confirmed and payment is not None and payment.ticketed_charge_id == facts.charge_id
         is_new = await store_money.insert_charge(
             tx.connection,
             facts=facts,

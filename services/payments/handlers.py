@@ -58,14 +58,12 @@ class PaymentHandlers:
         tx.after_commit(lambda: self._tell(fresh))
 
     async def on_order_paid(self, tx: Transaction, events: Sequence[Event[OrderPaidV1]]) -> None:
-        """The order is over; the charge it names is answered."""
+        """The order is over. The charge it names goes on asking until tickets name it too."""
         fresh = {event.data.order_id: event.data for event in reversed(events)}
         await self._end(
             tx,
             [(one.order_id, "paid", one.reference, one.email, one.expires_at, one.charge_id) for one in fresh.values()],
         )
-        answers = [(one.charge_id, one.order_id) for one in fresh.values() if one.charge_id is not None]
-        await store_money.answer_charges(tx.connection, answers=answers, answer="paid")
 
     async def on_order_expired(self, tx: Transaction, events: Sequence[Event[OrderExpiredV1]]) -> None:
         """The order is over; money may still come."""
@@ -131,9 +129,11 @@ class PaymentHandlers:
         tx.after_commit(lambda: self._tell(order_id for order_id, *_ in passed))
 
     async def on_tickets_issued(self, tx: Transaction, events: Sequence[Event[TicketsIssuedV1]]) -> None:
-        """The charge the tickets name is covered."""
+        """The charge the tickets name is covered, and asks no more."""
         charges = {event.data.order_id: event.data.charge_id for event in events if event.data.charge_id is not None}
         await store.mark_ticketed(tx.connection, charges=charges)
+        answers = [(charge_id, order_id) for order_id, charge_id in charges.items()]
+        await store_money.answer_charges(tx.connection, answers=answers, answer="paid")
 
     async def on_refund_requested(self, tx: Transaction, events: Sequence[Event[RefundRequestedV1]]) -> None:
         """Store that money is to go back, once; a repeat of the request gets the present state as its answer again."""

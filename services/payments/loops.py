@@ -17,7 +17,10 @@ RECEIPTS_LIMIT = 50
 
 
 class AskAgain:
-    """Repeats PaymentConfirmed until orders has answered with OrderPaid or RefundRequested."""
+    """Repeats PaymentConfirmed until TicketsIssued or RefundRequested names the charge.
+
+    Not until OrderPaid: were the tickets' message lost after it, nobody would ask, and the case would stay open.
+    """
 
     def __init__(self, transactions: Transactions, metrics: Metrics, settings: PaymentsSettings) -> None:
         self._transactions = transactions

@@ -72,7 +72,7 @@ async def list_confirmed_charges(connection: Connection, *, order_ids: Sequence[
 async def answer_charges(
     connection: Connection, *, answers: Sequence[tuple[str, UUID]], answer: Literal["paid", "refund"]
 ) -> None:
-    """Orders has answered for these (charge, order)."""
+    """Tickets (``paid``) or a refund answer for these (charge, order)."""
     await connection.execute(
         SQL["answer_charges"], [charge for charge, _ in answers], [order for _, order in answers], answer
     )

@@ -1,4 +1,4 @@
--- Orders has answered for these charges: PaymentConfirmed is not repeated any more.
+-- It is known what became of these charges, tickets or a refund: PaymentConfirmed is not repeated any more.
 -- $1 charge ids, $2 order ids, $3 answer
 UPDATE charges
 SET ask_at = NULL, answered = coalesce(charges.answered, $3)
