@@ -16,5 +16,7 @@ def build(settings: InventorySettings, clock: Clock | None = None) -> Service:
     service.consume(make_handlers(settings))
     service.serve(Routes(service.transactions, parse_roles(settings.admin_tokens)).all())
     ask = AskAboutHolds(service.transactions, service.metrics, settings)
-    service.add_loop(Loop("ask about holds", ask.run_once, interval_seconds=60, clock=service.clock))
+    service.add_loop(
+        Loop("ask about holds", ask.run_once, interval_seconds=settings.ask_hold_after_seconds, clock=service.clock)
+    )
     return service
