@@ -18,7 +18,7 @@ from shared.contracts.base import OrderMessage
 from shared.contracts.registry import CONSUMERS, ServiceName
 from shared.messaging.consumer import Consumer
 from shared.messaging.delivery import Delivery
-from shared.messaging.handling import Handling, Outcome
+from shared.messaging.handling import Done, Handling, Outcome
 from shared.messaging.topology import durable_consumers
 from shared.messaging.verdicts import DeadLetter
 from shared.runtime.service import Service
@@ -89,7 +89,10 @@ class Losing:
 
     async def handle(self, deliveries: Sequence[Delivery]) -> list[Outcome]:
         """As Handling does, less what is to be lost."""
-        return await self._inner.handle([await self._lose(delivery) for delivery in deliveries])
+        rest = [await self._lose(delivery) for delivery in deliveries]
+        # No message is ever empty, so one that lost all its events goes to no handler.
+        outcomes = iter(await self._inner.handle([one for one in rest if one.events or one.unreadable]))
+        return [next(outcomes) if delivery.events or delivery.unreadable else Done() for delivery in rest]
 
     async def _lose(self, delivery: Delivery) -> Delivery:
         kept = []

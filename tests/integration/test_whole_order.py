@@ -357,6 +357,10 @@ async def test_1000_orders_due_at_once_expire_once_each_with_two_reapers(wirings
                 await wire.publish(*(checkout(None, (tier, 1)) for _ in range(500)))
         await until(lambda: holds(one, tier, 1000), 30, "all places are held")
         await until(lambda: one.value("reaper", "SELECT count(*) = 1000 FROM deadlines"), 30, "all deadlines are known")
+        await until(lambda: one.value("orders", "SELECT count(total_kobo) = 1000 FROM orders"), 30, "orders has prices")
+        await until(
+            lambda: one.value("payments", "SELECT count(amount_kobo) = 1000 FROM payments"), 30, "so has payments"
+        )
         await one.value("orders", "UPDATE orders SET created_at = now() - interval '1 h', expires_at = now()")
         await one.value("payments", "UPDATE payments SET expires_at = now()")
         await one.value("reaper", "UPDATE deadlines SET due_at = now(), expires_at = now()")
