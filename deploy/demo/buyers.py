@@ -43,7 +43,6 @@ class Sale:
     payments_url: str
     tier: UUID
     price_kobo: int
-    pay_within_seconds: float
     tally: Tally
 
 

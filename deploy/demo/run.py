@@ -11,7 +11,7 @@ from uuid import UUID
 
 from deploy.demo.buyers import ARRIVAL_SECONDS, PATIENCE_SECONDS, SPECIAL, Sale, Tally, buy, make_kinds
 from deploy.demo.shop import Shop, ShopError
-from deploy.demo.stack import PAY_WITHIN_SECONDS, DemoStack
+from deploy.demo.stack import DemoStack
 from deploy.demo.sums import Books, Sum, check_sums, read_books
 from deploy.local.state import PROJECT
 
@@ -28,7 +28,7 @@ async def run_sale(
     tally = Tally()
     async with Shop.open(stack.addresses["gateway"], stack.addresses["sandbox"]) as shop:
         tier = await _open_sale(shop, stack)
-        sale = Sale(shop, stack.addresses["payments"], tier, PRICE_KOBO, PAY_WITHIN_SECONDS, tally)
+        sale = Sale(shop, stack.addresses["payments"], tier, PRICE_KOBO, tally)
         chosen = random.Random(seed)  # noqa: S311 - makes the crowd repeatable, guards nothing
         watching = asyncio.create_task(_watch(shop, tier, tally, show))
         try:

@@ -174,7 +174,7 @@ def merge_movements(parts: Iterable[Mapping[UUID, Movement]]) -> dict[UUID, Move
     return total
 
 
-#: What one place does when it is reserved, sold, released, returned; and sold at once (paid before we heard of it).
+#: What one place does when it is reserved, sold, released, returned.
 RESERVE = Movement(available=-1, held=1)
 SELL = Movement(held=-1, sold=1)
 RELEASE = Movement(available=1, held=-1)
