@@ -11,6 +11,8 @@ import aiohttp
 
 #: Seconds for one request.
 TIMEOUT_SECONDS = 30.0
+#: Between two looks at an order.
+POLL_SECONDS = 0.1
 
 
 class ShopError(RuntimeError):
@@ -83,11 +85,19 @@ class Shop:
         )
 
     async def order(self, order_id: UUID, token: str) -> dict[str, Any]:
-        """The buyer's view of an order. Raises ShopError when it is refused."""
-        answer = await self.get(f"{self._gateway}/v1/orders/{order_id}", headers={"Authorization": f"Bearer {token}"})
-        if answer.status != 200:
-            raise ShopError(f"the order cannot be read: {answer.status} {dict(answer.body)}")
-        return dict(answer.body)
+        """The buyer's view of an order. Raises ShopError when it is refused.
+
+        "Not at the moment" (503) is no refusal: a browser asks again, and so does this, for as long as one may take.
+        """
+        deadline = asyncio.get_running_loop().time() + TIMEOUT_SECONDS
+        headers = {"Authorization": f"Bearer {token}"}
+        while True:
+            answer = await self.get(f"{self._gateway}/v1/orders/{order_id}", headers=headers)
+            if answer.status == 200:
+                return dict(answer.body)
+            if answer.status != 503 or asyncio.get_running_loop().time() > deadline:
+                raise ShopError(f"the order cannot be read: {answer.status} {dict(answer.body)}")
+            await asyncio.sleep(POLL_SECONDS)
 
     async def cancel(self, order_id: UUID, token: str) -> Answer:
         """Give an order up."""
@@ -105,7 +115,7 @@ class Shop:
                 return order
             if asyncio.get_running_loop().time() > deadline:
                 raise ShopError(f"order {order_id} is still {order['status']} after {timeout_seconds} s")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(POLL_SECONDS)
 
     async def click(self, payment_url: str) -> Answer:
         """Follow a pay link as a program does; ``reference`` names the attempt."""
