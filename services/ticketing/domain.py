@@ -68,11 +68,19 @@ class TicketRow:
     issued: IssuedTicket
     issued_at: datetime
     revoked_at: datetime | None
+    blocked_at: datetime | None = None
 
     @property
     def is_valid(self) -> bool:
-        """Whether it lets somebody in."""
+        """Whether it is its holder's. A gate lets it in, unless its order is blocked for the time being."""
         return self.revoked_at is None
+
+    @property
+    def status(self) -> str:
+        """``valid``, ``blocked`` or ``revoked``."""
+        if self.revoked_at is not None:
+            return "revoked"
+        return "valid" if self.blocked_at is None else "blocked"
 
 
 def decide_places(order: OrderPaidV1) -> list[Place]:

@@ -60,7 +60,7 @@ class TicketingRoutes:
 def _render(ticket: TicketRow) -> dict[str, Any]:
     return {
         **ticket.issued.model_dump(mode="json"),
-        "status": "valid" if ticket.is_valid else "revoked",
+        "status": ticket.status,
         "issued_at": ticket.issued_at,
         "revoked_at": ticket.revoked_at,
     }

@@ -87,6 +87,7 @@ async def list_tickets(connection: Connection, *, order_ids: Sequence[UUID]) -> 
             ),
             issued_at=row["issued_at"],
             revoked_at=row["revoked_at"],
+            blocked_at=row["blocked_at"],
         )
         for row in rows
     ]

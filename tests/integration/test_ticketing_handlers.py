@@ -8,6 +8,7 @@ import asyncpg
 import pytest
 from pydantic import SecretStr
 
+from services.ticketing import store
 from services.ticketing.codes import Code, derive_event_key, read_code, verify_code
 from services.ticketing.keys import parse_hex_keys, public_keys
 from services.ticketing.qr import verify_qr
@@ -203,3 +204,16 @@ async def test_an_order_too_large_for_one_message_is_given_up_by_name(bench: Ben
     assert await bench.value("SELECT count(*) FROM tickets") == 0
     await bench.deliver(small)
     assert await bench.value("SELECT count(*) FROM tickets") == 1
+
+
+async def test_a_blocked_order_keeps_its_tickets_and_shows_them_as_blocked(bench: Bench) -> None:
+    order = order_paid((2,))
+    await bench.deliver(order, RevokeRequestedV1(order_id=order.order_id, numbers=(2,)))
+    await bench.fetch("UPDATE orders SET blocked_at = app_now() WHERE order_id = $1", order.order_id)
+    async with bench.service.database.acquire() as connection:
+        tickets = await store.list_tickets(connection, order_ids=[order.order_id])
+    assert [(one.issued.number, one.status) for one in tickets] == [(1, "blocked"), (2, "revoked")]
+    await bench.given_out()
+    await bench.deliver(order)
+    (issued,) = await bench.given_out(TicketsIssuedV1)
+    assert [ticket.number for ticket in issued.tickets] == [1], "it is still its holder's"
