@@ -10,9 +10,8 @@ import typer
 from rich.console import Console
 
 import boxoffice
+from boxoffice.exits import DONE, FAILED, CommandError
 from deploy.local.errors import LocalError
-
-EXIT_FAILED = 1
 
 app = typer.Typer(
     name="boxoffice",
@@ -35,9 +34,9 @@ def main() -> int:
     register_commands()
     try:
         app()
-    except LocalError as error:
+    except (LocalError, CommandError) as error:
         Console(stderr=True, soft_wrap=True).print(f"boxoffice: {error}", markup=False, highlight=False)
-        return EXIT_FAILED
+        return error.code if isinstance(error, CommandError) else FAILED
     except SystemExit as ended:
-        return ended.code if isinstance(ended.code, int) else EXIT_FAILED if ended.code else 0
-    return 0
+        return ended.code if isinstance(ended.code, int) else FAILED if ended.code else DONE
+    return DONE

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from boxoffice import detached, reports
+from boxoffice.exits import FAILED, INTERRUPTED, UNREACHABLE
 from boxoffice.service import run_service
 from deploy.local.engines import start_engines
 from deploy.local.errors import LocalError
@@ -14,10 +15,6 @@ from deploy.local.processes import end_leftovers
 from deploy.local.provisioning import migrate as migrate_databases
 from deploy.local.stack import AlreadyRunning, LocalStack
 from deploy.local.state import StateFolder
-
-EXIT_NOT_READY = 1
-EXIT_NOT_RUNNING = 3
-EXIT_INTERRUPTED = 130
 
 Replicas = Annotated[
     list[str] | None,
@@ -49,7 +46,7 @@ def up(
         reports.show_already_running(state)
     except KeyboardInterrupt:
         report.say("Stopped before everything was up.")
-        raise typer.Exit(EXIT_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def down() -> None:
@@ -78,9 +75,9 @@ def status(as_json: AsJson = False) -> None:
     else:
         states.show()
     if not states.running:
-        raise typer.Exit(EXIT_NOT_RUNNING)
+        raise typer.Exit(UNREACHABLE)
     if not states.all_ready:
-        raise typer.Exit(EXIT_NOT_READY)
+        raise typer.Exit(FAILED)
 
 
 def run(service: Annotated[str, typer.Argument(help="The service's name, as in orders.")]) -> None:

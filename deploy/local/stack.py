@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from deploy.local import preflight, status
 from deploy.local.databases import WITH_DATABASE
@@ -22,13 +23,14 @@ from deploy.local.plan import (
 )
 from deploy.local.provisioning import declare_queues, migrate, stack_secrets
 from deploy.local.signals import ignore_signals, stopped_by_signals
-from deploy.local.state import StateFolder, write_json
+from deploy.local.state import StateFolder, read_json, write_json
 from deploy.local.supervisor import Program, Supervisor
 from shared.contracts.registry import SERVICES, ServiceName
 
 READY_SECONDS = 90
 HELPER_GRACE_SECONDS = 5.0
 DATABASES_FILE = "databases.json"
+OPERATOR_FILE = "operator.json"
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,15 @@ class LocalStack:
         urls = migrate(self._state, engines, self._environment, self._say)
         # For the checks that look into all databases at once; private, like the passwords in it.
         write_json(self._state.path / DATABASES_FILE, {str(service): url for service, url in urls.items()})
-        return Wiring(
+        wiring = Wiring(
             amqp_url=engines.amqp_url if "rabbitmq" in engines.chosen else "",
             database_urls=urls,
             secrets=stack_secrets(self._state),
             port_offset=read_port_offset(self._environment),
             inherited=self._environment,
         )
+        write_json(self._state.path / OPERATOR_FILE, _for_the_operator(wiring))
+        return wiring
 
     async def _run_processes(self, wiring: Wiring, engines: Engines, ready: Callable[[Summary], None]) -> bool:
         """Returns after a stop: True if everything had been ready before it."""
@@ -234,6 +238,20 @@ def service_program(service: ServiceName, replica: int, wiring: Wiring) -> Progr
         port=port,
         ready_url=f"{wiring.url(service, replica)}/readyz",
     )
+
+
+def _for_the_operator(wiring: Wiring) -> dict[str, Any]:
+    """What the commands that look into a running stack must know of it."""
+    return {
+        "amqp_url": wiring.amqp_url,
+        "namespace": wiring.namespace,
+        "urls": {name: wiring.url(name) for name in (*SERVICES, "sandbox", "catcher")},
+    }
+
+
+def read_operator_file(state: StateFolder) -> dict[str, Any]:
+    """`amqp_url`, `namespace` and `urls` of the stack that runs in this folder; empty before it is wired."""
+    return read_json(state.path / OPERATOR_FILE)
 
 
 def _helper(name: str, environment: dict[str, str], wiring: Wiring) -> Program:
