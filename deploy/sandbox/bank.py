@@ -17,6 +17,7 @@ from deploy.sandbox.disputes import (
 from deploy.sandbox.journal import Journal
 from deploy.sandbox.ledger import Ledger
 from deploy.sandbox.model import CAPTURED, REFUND_OPEN, Dispute, Refund, Transaction
+from deploy.sandbox.money import with_fee
 from deploy.sandbox.refunds import RefundWanted, decide_refund, next_refund, outcome_for_card, status_after
 from deploy.sandbox.refusals import DUPLICATE_REFERENCE, REFUND_STATE, TRANSACTION_NOT_FOUND, Refusal
 from deploy.sandbox.settings import Settings
@@ -34,10 +35,11 @@ class Bank:
         self.bell = Bell()
         self.ledger = Ledger(Journal(settings.data_file), time.time)
         self.session_seconds = settings.session_seconds
+        self.secret_key = settings.secret_key.get_secret_value()
         self.webhooks = Webhooks(
             self.ledger,
             self.bell,
-            secret_key=settings.secret_key.get_secret_value(),
+            secret_key=self.secret_key,
             url=settings.webhook_url,
             retry_seconds=settings.webhook_retry_seconds,
             timeout_seconds=settings.webhook_timeout_seconds,
@@ -69,6 +71,17 @@ class Bank:
         moving = any(r.status in {"pending", "processing"} for r in self.ledger.refunds.values())
         return not moving and self.webhooks.pending == 0
 
+    def change_key(self, secret_key: str, *, keep_pending: bool) -> None:
+        """Roll the secret key, as the dashboard does: the old one is refused from now on."""
+        self.secret_key = secret_key
+        self.webhooks.change_key(secret_key, keep_pending=keep_pending)
+
+    def due_amount(self, transaction: Transaction) -> int:
+        """Return what the customer is charged, with the fee on top where the customer bears it."""
+        if transaction.paid_at is None and self.settings.customer_bears_fees:
+            return with_fee(transaction.requested_amount, transaction.currency)
+        return transaction.amount
+
     def page_url(self, transaction: Transaction) -> str:
         """Return the address of the hosted page."""
         return f"{self.public_url}/checkout/{transaction.access_code}"
@@ -87,7 +100,7 @@ class Bank:
             requested_amount=wanted.amount,
             amount=wanted.amount,
             currency=wanted.currency,
-            domain="live" if self.settings.secret_key.get_secret_value().startswith("sk_live_") else "test",
+            domain="live" if self.secret_key.startswith("sk_live_") else "test",
             status="abandoned",
             created_at=self.now(),
             metadata=wanted.metadata,
@@ -101,7 +114,10 @@ class Bank:
         self, transaction: Transaction, decision: Decision, *, webhooks: int = 1, delay_seconds: float = 0
     ) -> Transaction | Refusal:
         """Apply an outcome to the newest state of a transaction; a success sends `webhooks` copies, later."""
-        changed = decide_outcome(self.ledger.transactions[transaction.id], decision, self.now())
+        newest = self.ledger.transactions[transaction.id]
+        if decision.amount is None:
+            decision = replace(decision, amount=self.due_amount(newest))
+        changed = decide_outcome(newest, decision, self.now())
         if isinstance(changed, Refusal):
             return changed
         self.ledger.save(changed)

@@ -44,8 +44,8 @@ def _charge(ledger: Ledger, charge: Transaction) -> dict[str, Any]:
 
 
 def _refund(refund: Refund) -> dict[str, Any]:
-    names = ("id", "transaction", "reference", "amount", "currency", "status")
-    return {name: getattr(refund, name) for name in names}
+    names = ("id", "transaction", "reference", "amount", "currency", "status", "refunded_by")
+    return {**{name: getattr(refund, name) for name in names}, "created_at": iso(refund.created_at)}
 
 
 def _dispute(dispute: Dispute) -> dict[str, Any]:
@@ -54,6 +54,12 @@ def _dispute(dispute: Dispute) -> dict[str, Any]:
         "transaction": dispute.transaction,
         "reference": dispute.reference,
         "amount": dispute.refund_amount,
+        "currency": dispute.currency,
+        "category": dispute.category,
         "status": dispute.status,
         "resolution": dispute.resolution,
+        # What the dispute took away from the merchant; 0 while it is open, and when it was declined.
+        "charged_back": dispute.refund_amount if is_money_back(dispute) else 0,
+        "created_at": iso(dispute.created_at),
+        "resolved_at": iso(dispute.resolved_at),
     }

@@ -60,7 +60,7 @@ def _page(bank: Bank, transaction: Transaction | None, state: str, status: int =
         merchant=bank.settings.merchant,
         state=state,
         transaction=transaction,
-        amount=naira(transaction.amount, transaction.currency) if transaction else "",
+        amount=naira(bank.due_amount(transaction), transaction.currency) if transaction else "",
         cards=_CARDS,
         groups=lambda number: " ".join(number[i : i + 4] for i in range(0, 16, 4)),
         back=back,
@@ -106,10 +106,11 @@ async def act(request: web.Request) -> web.Response:
         wanted = cancel_url(transaction)
         return _see_other(wanted) if wanted else _page(bank, transaction, "cancelled")
     declined = action == "decline" or card == model.CARD_DECLINED
-    decision = Decision("failed" if declined else "success", card=str(card))
+    page = f"{bank.public_url}/checkout/{transaction.access_code}"
+    decision = Decision("failed" if declined else "success", card=str(card), referrer=page)
     changed = await bank.settle(transaction, decision)
     if declined and not isinstance(changed, Refusal):
-        return _see_other(f"{bank.public_url}/checkout/{transaction.access_code}")
+        return _see_other(page)
     return _back_to_merchant(bank, bank.ledger.transactions[transaction.id])
 
 

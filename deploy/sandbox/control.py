@@ -10,10 +10,12 @@ from deploy.sandbox import books, refusals
 from deploy.sandbox.control_bodies import (
     Body,
     DisputeBody,
+    EventBody,
     FaultsBody,
     RefundBody,
     RefundStatusBody,
     ResendBody,
+    SecretBody,
     SettleBody,
 )
 from deploy.sandbox.model import Delivery, Transaction, iso
@@ -166,14 +168,33 @@ async def resend(request: web.Request, body: ResendBody) -> Reply | Refusal:
     return 200, {"reference": found.reference, "event": body.event, "copies": body.copies}
 
 
+async def send(request: web.Request, body: EventBody) -> Reply | Refusal:
+    """Send any event, known to the sandbox or not."""
+    request.app[BANK].webhooks.send(body.event, body.reference, body.data, copies=body.copies)
+    return 200, {"event": body.event, "reference": body.reference, "copies": body.copies}
+
+
+async def change_key(request: web.Request, body: SecretBody) -> Reply | Refusal:
+    """Roll the secret key."""
+    request.app[BANK].change_key(body.secret_key, keep_pending=body.pending_webhooks == "old_key")
+    return 200, {"pending_webhooks": body.pending_webhooks}
+
+
 async def ledger(request: web.Request) -> web.Response:
     """Return every charge and refund, and their sums."""
     return json_response(books.view(request.app[BANK].ledger))
 
 
 async def calls(request: web.Request) -> web.Response:
-    """Return how often each endpoint was called, and the most calls in any 60 seconds."""
-    return json_response(request.app[TRAFFIC].calls.view())
+    """Return how often each endpoint was called, and the most calls in any 60 (or ``?window_seconds=``) seconds."""
+    text = request.query.get("window_seconds")
+    try:
+        seconds = None if text is None else float(text)
+    except ValueError:
+        seconds = 0
+    if seconds is not None and not 0 < seconds <= 86_400:
+        return json_response(bad_value("window_seconds must be more than 0 and at most 86400").envelope(), 400)
+    return json_response(request.app[TRAFFIC].calls.view(seconds))
 
 
 async def webhooks(request: web.Request) -> web.Response:
@@ -224,6 +245,8 @@ _ROUTES: Final[tuple[tuple[str, str, Any], ...]] = (
     ("POST", "/sandbox/disputes", control(DisputeBody, dispute)),
     ("POST", r"/sandbox/disputes/{id:\d{1,20}}/remind", control(Body, remind)),
     ("POST", "/sandbox/webhooks/resend", control(ResendBody, resend)),
+    ("POST", "/sandbox/webhooks", control(EventBody, send)),
+    ("POST", "/sandbox/secret", control(SecretBody, change_key)),
     ("GET", "/sandbox/webhooks", webhooks),
     ("GET", "/sandbox/ledger", ledger),
     ("GET", "/sandbox/calls", calls),

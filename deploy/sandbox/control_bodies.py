@@ -1,6 +1,6 @@
 """The bodies of the calls under ``/sandbox``. Amounts are in subunits; a wrong field is named in the answer."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -85,6 +85,22 @@ class ResendBody(Body):
     reference: str
     event: str = "charge.success"
     copies: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class EventBody(Body):
+    """Any event, signed and repeated like Paystack's own."""
+
+    event: Annotated[str, Field(min_length=1, max_length=200)]
+    data: dict[str, Any] = {}
+    reference: str = ""
+    copies: Annotated[int, Field(ge=1, le=100)] = 1
+
+
+class SecretBody(Body):
+    """A new secret key. Which key signs what is under way is not published, so the caller chooses."""
+
+    secret_key: Annotated[str, Field(min_length=8, max_length=200, pattern=r"^[ -~]+$")]
+    pending_webhooks: Literal["old_key", "new_key"] = "old_key"
 
 
 class DisputeBody(Body):

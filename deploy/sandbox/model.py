@@ -108,6 +108,8 @@ class Delivery:
     created_at: float
     due_at: float
     attempts: tuple[dict[str, Any], ...] = ()
+    # Made with the key of the moment it was sent; a copy without one is signed with the key of each attempt.
+    signature: str = ""
 
 
 Record = Transaction | Refund | Dispute | Delivery

@@ -40,6 +40,14 @@ def fee_for(amount: int, currency: str) -> int:
     return local_fee(amount) if currency == "NGN" else -(-amount * 39 // 1000)
 
 
+def with_fee(amount: int, currency: str) -> int:
+    """Return what a customer who bears the fee is charged: the smallest amount that leaves ``amount`` after the fee."""
+    charged = amount
+    while (due := amount + fee_for(charged, currency)) > charged:
+        charged = due
+    return charged
+
+
 def naira(amount: int, currency: str = "NGN") -> str:
     """Write an amount for people, for example ``₦5,000.00``."""
     sign = {"NGN": "₦", "USD": "$", "GHS": "GH₵", "ZAR": "R", "KES": "KSh "}.get(currency, currency + " ")

@@ -136,5 +136,5 @@ async def _handle(request: web.Request, state: Traffic, endpoint: str, handler: 
 
 def _has_key(request: web.Request, bank: Bank) -> bool:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    expected = bank.settings.secret_key.get_secret_value().encode()
+    expected = bank.secret_key.encode()
     return scheme.lower() == "bearer" and hmac.compare_digest(key.strip().encode(errors="replace"), expected)

@@ -24,6 +24,8 @@ class Settings(BaseSettings):
     list_meta: Literal["offset", "cursor"] = "offset"
     partial_refund_status: Literal["reversed", "success"] = "reversed"
     rate_limit_per_minute: str = "0"
+    # Paystack's account setting that puts its fee on top of what the merchant asks for.
+    customer_bears_fees: bool = False
     merchant: str = Field("Boxoffice", min_length=1, max_length=80)
     refund_seconds: Seconds = 1.0
     session_seconds: Seconds = 0.0

@@ -3,6 +3,7 @@
 import math
 import time
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,6 +11,8 @@ from deploy.sandbox.bell import Bell
 
 WINDOW_SECONDS: Final = 60.0
 HOLD_SECONDS: Final = 120.0
+# Times of calls that are kept for windows of another length.
+_MOST_TIMES: Final = 200_000
 
 # Paystack's published limits per minute: a live account's, with its extended endpoints, and a test account's.
 _LIVE: Final = {"initialize": 1200, "verify": 3000}
@@ -18,10 +21,11 @@ _DEFAULT: Final = {"live": 600, "test": 100}
 
 @dataclass(slots=True)
 class Window:
-    """The calls of the last 60 seconds, and the most there ever were in any 60 seconds."""
+    """The calls of the last 60 seconds, and the most there ever were in any 60 seconds (or ``seconds``)."""
 
     calls: deque[float] = field(default_factory=deque)
     most: int = 0
+    seconds: float = WINDOW_SECONDS
 
     def add(self, now: float) -> None:
         """Note a call."""
@@ -31,7 +35,7 @@ class Window:
 
     def forget(self, now: float) -> None:
         """Drop what is older than the window."""
-        while self.calls and self.calls[0] <= now - WINDOW_SECONDS:
+        while self.calls and self.calls[0] <= now - self.seconds:
             self.calls.popleft()
 
 
@@ -83,6 +87,7 @@ class Calls:
     def __init__(self) -> None:
         """Start at zero."""
         self._windows: dict[str, Window] = {}
+        self._times: dict[str, deque[float]] = {}
         self._counts: Counter[str] = Counter()
         self._answers: dict[str, Counter[str]] = {}
 
@@ -91,22 +96,36 @@ class Calls:
         for name in (endpoint, "all"):
             self._counts[name] += 1
             self._windows.setdefault(name, Window()).add(now)
+            self._times.setdefault(name, deque(maxlen=_MOST_TIMES)).append(now)
 
     def answered(self, endpoint: str, status: int | None) -> None:
         """Note how a call was answered; None means not at all."""
         for name in (endpoint, "all"):
             self._answers.setdefault(name, Counter())[str(status or "none")] += 1
 
-    def view(self) -> dict[str, dict[str, object]]:
-        """Return the counts, the most calls in any 60 seconds, and the answers by HTTP status."""
-        return {
-            name: {
+    def view(self, window_seconds: float | None = None) -> dict[str, dict[str, object]]:
+        """Return the counts, the most calls in any 60 seconds, and the answers by HTTP status.
+
+        With ``window_seconds`` also the most in any window of that length, from the times of all calls.
+        """
+        view: dict[str, dict[str, object]] = {}
+        for name in sorted(self._counts):
+            view[name] = {
                 "count": self._counts[name],
                 "max_in_60_seconds": self._windows[name].most,
                 "answers": dict(self._answers.get(name, {})),
             }
-            for name in sorted(self._counts)
-        }
+            if window_seconds is not None:
+                view[name]["max_in_window"] = most_in_window(self._times[name], window_seconds)
+        return view
+
+
+def most_in_window(times: Iterable[float], seconds: float) -> int:
+    """Return the largest number of these rising times that lie within any ``seconds`` of each other."""
+    window = Window(seconds=seconds)
+    for one in times:
+        window.add(one)
+    return window.most
 
 
 @dataclass(slots=True)

@@ -115,6 +115,8 @@ class Decision:
     domain: Literal["test", "live"] | None = None
     card: str = CARD_SUCCEEDS
     gateway_response: str | None = None
+    # The page on which it happened, which Paystack's checkout adds to the metadata.
+    referrer: str | None = None
 
 
 def decide_outcome(transaction: Transaction, decision: Decision, now: float) -> Transaction | Refusal:
@@ -128,12 +130,19 @@ def decide_outcome(transaction: Transaction, decision: Decision, now: float) -> 
         domain=decision.domain or transaction.domain,
         card=decision.card,
         attempts=transaction.attempts + (decision.outcome != "abandoned"),
+        metadata=_with_referrer(transaction.metadata, decision.referrer),
     )
     if decision.outcome != "success":
         return changed
     amount = decision.amount or transaction.requested_amount
     currency = decision.currency or transaction.currency
     return replace(changed, amount=amount, currency=currency, paid_at=now, fees=fee_for(amount, currency))
+
+
+def _with_referrer(metadata: Any, referrer: str | None) -> Any:
+    if referrer is None or not (metadata == "" or isinstance(metadata, dict)):
+        return metadata
+    return {**(metadata or {}), "referrer": referrer}
 
 
 def session_is_over(transaction: Transaction, session_seconds: float, now: float) -> bool:

@@ -52,6 +52,13 @@ class Webhooks:
         """Return how many deliveries are still to be made."""
         return len(self._pending)
 
+    def change_key(self, secret_key: str, *, keep_pending: bool) -> None:
+        """Sign with another key from now on; what waits keeps its signature, or is signed anew with each attempt."""
+        self._secret_key = secret_key
+        if not keep_pending:
+            for delivery_id in self._pending:
+                self._ledger.save(replace(self._ledger.deliveries[delivery_id], signature=""))
+
     async def start(self) -> None:
         """Start the workers and take up what an earlier process left."""
         self._session = aiohttp.ClientSession(
@@ -94,6 +101,7 @@ class Webhooks:
                 status="pending",
                 created_at=now,
                 due_at=now + delay_seconds,
+                signature=sign(self._secret_key, body.encode()),
             )
             self._ledger.save(delivery)
             self._send_later(delivery)
@@ -116,11 +124,13 @@ class Webhooks:
             began = time.time()
             code, error = await self._post(delivery)
             attempt = {"at": began, "seconds": round(time.time() - began, 4), "code": code, "error": error}
-            self._finish(replace(delivery, attempts=(*delivery.attempts, attempt)), code)
+            # Read again: the key may have changed meanwhile, and with it the signature.
+            newest = self._ledger.deliveries[delivery.id]
+            self._finish(replace(newest, attempts=(*newest.attempts, attempt)), code)
 
     async def _post(self, delivery: Delivery) -> tuple[int | None, str | None]:
         body = delivery.body.encode()
-        headers = {"x-paystack-signature": sign(self._secret_key, body)}
+        headers = {"x-paystack-signature": delivery.signature or sign(self._secret_key, body)}
         try:
             async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
                 await answer.read()

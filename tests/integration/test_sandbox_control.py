@@ -1,12 +1,14 @@
 """Tests decide what happens at the sandbox, and it says clearly what it cannot do."""
 
 import asyncio
+import json
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.integration.sandbox_support import receiving, sandbox
+from deploy.sandbox.webhooks import sign
+from tests.integration.sandbox_support import KEY, receiving, sandbox
 
 
 async def test_ledger_counts_every_charge_and_refund() -> None:
@@ -22,7 +24,9 @@ async def test_ledger_counts_every_charge_and_refund() -> None:
         assert {"id", "reference", "amount", "currency", "status", "paid_at", "email", "refunded"} <= first.keys()
         assert (first["id"], first["refunded"], second["refunded"]) == (paid["id"], 0, 10_000)
         refund = {"id": made["id"], "transaction": second["id"], "reference": "BX-2", "amount": 10_000}
-        assert ledger["refunds"] == [{**refund, "currency": "NGN", "status": "processed"}]
+        [listed] = ledger["refunds"]
+        by = {"refunded_by": "dashboard@boxoffice.example", "created_at": listed["created_at"]}
+        assert listed == {**refund, "currency": "NGN", "status": "processed", **by}
         assert ledger["totals"]["captured"] == 50_000
         assert ledger["totals"]["refunded"] == 10_000
 
@@ -178,3 +182,56 @@ async def test_idle_says_when_it_is_not() -> None:
         await paystack.call("POST", "/sandbox/refunds", {"reference": "BX-1"})
         assert (await paystack.call("GET", "/sandbox/idle?timeout_seconds=0.01", status=408))["idle"] is False
         await paystack.call("GET", "/sandbox/idle?timeout_seconds=x", status=400)
+
+
+async def test_the_ledger_states_what_each_dispute_took() -> None:
+    async with sandbox() as paystack:
+        await paystack.pay("BX-1")
+        opened = await paystack.call("POST", "/sandbox/disputes", {"reference": "BX-1", "amount": 9_000})
+        [dispute] = (await paystack.ledger())["disputes"]
+        assert (dispute["amount"], dispute["currency"], dispute["charged_back"]) == (9_000, "NGN", 0)
+        answer = {"resolution": "merchant-accepted", "message": "ok", "refund_amount": 9_000, "uploaded_filename": "x"}
+        await paystack.call("PUT", f"/dispute/{opened['id']}/resolve", answer)
+        [dispute] = (await paystack.ledger())["disputes"]
+        assert (dispute["status"], dispute["charged_back"]) == ("resolved", 9_000)
+        assert dispute["resolved_at"] >= dispute["created_at"]
+
+
+async def test_calls_are_counted_in_windows_of_any_length() -> None:
+    async with sandbox() as paystack:
+        for _ in range(3):
+            await paystack.call("GET", "/transaction")
+        seen = (await paystack.call("GET", "/sandbox/calls?window_seconds=3600"))["list_transactions"]
+        assert (seen["max_in_60_seconds"], seen["max_in_window"]) == (3, 3)
+        for wrong in ("0", "x", "-1", "nan"):
+            await paystack.call("GET", f"/sandbox/calls?window_seconds={wrong}", status=400)
+
+
+@pytest.mark.parametrize("pending", ["old_key", "new_key"])
+async def test_a_rolled_key_is_asked_for_and_signs(pending: str) -> None:
+    new = "sk_test_the_next_one"
+    async with receiving() as shop, sandbox(webhook_url=shop.url, webhook_retry_seconds=(0.2,)) as paystack:
+        shop.codes = [503]
+        await paystack.pay("BX-1")
+        await shop.wait(1)
+        await paystack.call("POST", "/sandbox/secret", {"secret_key": new, "pending_webhooks": pending})
+        await paystack.call("GET", "/transaction/verify/BX-1", status=401)
+        headers = {"Authorization": f"Bearer {new}"}
+        await paystack.call("GET", "/transaction/verify/BX-1", headers=headers)
+        await paystack.call("POST", "/sandbox/webhooks", {"event": "transfer.success"})
+        await shop.wait(3)
+        keys = {
+            (json.loads(body)["event"], key)
+            for body, head in zip(shop.bodies[1:], shop.headers[1:], strict=True)
+            for key in (KEY, new)
+            if sign(key, body) == head["x-paystack-signature"]
+        }
+        assert keys == {("charge.success", KEY if pending == "old_key" else new), ("transfer.success", new)}
+
+
+async def test_a_customer_who_bears_the_fee_is_charged_it_on_top() -> None:
+    async with sandbox(customer_bears_fees=True) as paystack:
+        await paystack.pay("BX-1", 300_000)
+        data = await paystack.verify("BX-1")
+        assert (data["requested_amount"], data["amount"] - data["fees"]) == (300_000, 300_000)
+        assert data["fees"] > 0

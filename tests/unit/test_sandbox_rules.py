@@ -7,11 +7,11 @@ import pytest
 from deploy.sandbox import refusals
 from deploy.sandbox.checkout import cancel_url, return_url
 from deploy.sandbox.model import CARD_REFUND_FAILS, CARD_REFUND_NEEDS_ATTENTION, CARD_SUCCEEDS, Refund, Transaction, iso
-from deploy.sandbox.money import local_fee, naira, parse_amount
+from deploy.sandbox.money import local_fee, naira, parse_amount, with_fee
 from deploy.sandbox.paging import read_page, read_time, select_page
 from deploy.sandbox.refunds import RefundWanted, decide_refund, next_refund, outcome_for_card, read_refund, status_after
 from deploy.sandbox.refusals import Refusal
-from deploy.sandbox.traffic import Faults, RateLimiter, Window
+from deploy.sandbox.traffic import Faults, RateLimiter, Window, most_in_window
 from deploy.sandbox.transactions import Decision, Outcome, Wanted, decide_outcome, read_initialize, read_metadata
 
 ABANDONED = Transaction(
@@ -326,3 +326,16 @@ def test_counted_faults_run_out_and_endless_ones_do_not() -> None:
     faults = Faults(fail_next=2, timeout_after_charge=-1)
     assert [faults.take("fail_next") for _ in range(3)] == [True, True, False]
     assert [faults.take("timeout_after_charge") for _ in range(3)] == [True] * 3
+
+
+@pytest.mark.parametrize("amount", [5_000, 20_000, 246_249, 246_250, 250_000, 300_000, 12_666_700, 90_000_000])
+def test_a_fee_on_top_leaves_what_was_asked_for(amount: int) -> None:
+    charged = with_fee(amount, "NGN")
+    assert charged - local_fee(charged) >= amount
+    # Only the step at N2,500 can make a smaller charge leave as much.
+    assert charged - local_fee(charged) - amount <= 1 or charged - 1 - local_fee(charged - 1) < amount
+
+
+def test_a_window_counts_what_lies_within_its_length() -> None:
+    times = [0.0, 1.0, 1.5, 2.9, 3.0, 10.0]
+    assert [most_in_window(times, seconds) for seconds in (0.5, 1.0, 2.0, 60.0)] == [2, 2, 3, 6]
