@@ -15,15 +15,19 @@ from uuid import UUID
 import typer
 
 from services.ticketing.codes import LEAST_DIGITS, derive_event_key, read_code, verify_code
-from services.ticketing.keys import parse_hex_keys
+from services.ticketing.keyring import KeyRing, KeyStatus, parse_cut_offs
+from services.ticketing.keys import parse_hex_keys, read_keys_file
 from services.ticketing.qr import PREFIX, QrTicket, read_qr, verify_qr, verify_qr_with
 
 EXIT_VALID = 0
 EXIT_INVALID = 1
 EXIT_USAGE = 2
+EXIT_DOUBTFUL = 3
 KEYS_TIMEOUT_SECONDS = 10.0
 #: A list of public keys is far smaller.
 MOST_KEYS_BYTES = 64 * 1024
+
+_DOUBT = "its key was compromised since, and a thief writes an earlier time: ask ticketing, or look into a gate pack"
 
 tickets = typer.Typer(help="Check tickets without a database or a network.", no_args_is_help=True)
 
@@ -39,6 +43,23 @@ class Verdict:
 
     why: str | None
     facts: Mapping[str, object]
+    #: The signature is right, but the key is in other hands: only who knows what was issued can tell.
+    is_doubtful: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """What a script reads."""
+        if self.is_doubtful:
+            return EXIT_DOUBTFUL
+        return EXIT_VALID if self.why is None else EXIT_INVALID
+
+
+@dataclass(frozen=True)
+class PublicKeys:
+    """Public keys by id, and since when some are compromised."""
+
+    keys: Mapping[str, bytes]
+    ring: KeyRing
 
 
 class Usage(Exception):
@@ -59,7 +80,8 @@ def verify(
     ] = LEAST_DIGITS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check a ticket. Exit code 0: genuine and in time; 1: not; 2: the command is incomplete.
+    """Check a ticket. Exit code 0: genuine and in time; 1: not; 2: the command is incomplete; 3: signed
+    with a key that was stolen since, so that only ticketing knows whether we did it.
 
     It says that a ticket was issued by us, not that it was never revoked or shown before: that needs ticketing itself.
     """
@@ -74,40 +96,66 @@ def verify(
         sys.stderr.write(f"boxoffice tickets verify: {error}\n")
         raise typer.Exit(EXIT_USAGE) from None
     _show(verdict, as_json=as_json)
-    raise typer.Exit(EXIT_VALID if verdict.why is None else EXIT_INVALID)
+    raise typer.Exit(verdict.exit_code)
 
 
 @tickets.command("event-key")
 def print_event_key(event_id: Annotated[str, typer.Argument(help="The event's id.")]) -> None:
-    """Print the key that checks the typed codes of one event, from TICKETING_MASTER_KEYS.
+    """Print the key that checks the typed codes of one event.
 
-    Whoever has it can forge codes of this event, and of no other.
+    From TICKETING_MASTER_KEYS or TICKETING_MASTER_KEYS_FILE. Whoever has it can forge codes of this event, and of no
+    other. A key of TICKETING_COMPROMISED_MASTER_KEYS is left out: a typed code has no time, so nothing could tell its
+    codes from a thief's.
     """
     try:
         event = _read_event(event_id)
-        masters = parse_hex_keys(os.environ.get("TICKETING_MASTER_KEYS", ""))
+        masters, cut_offs = _read_masters()
     except Usage as error:
-        what = str(error)
+        sys.stderr.write(f"boxoffice tickets event-key: {error}\n")
+        raise typer.Exit(EXIT_USAGE) from None
+    for key_id in cut_offs:
+        sys.stderr.write(
+            f"left out: the master key {key_id} is compromised; what it signed is checked by ticketing only\n"
+        )
+    keys = [derive_event_key(master, event).hex() for key_id, master in masters.items() if key_id not in cut_offs]
+    print(",".join(f"{event}:{key}" for key in keys))
+
+
+def _read_masters() -> tuple[dict[str, bytes], Mapping[str, datetime]]:
+    """The master keys and their cut-offs, by the same settings as ticketing reads."""
+    listed, file = os.environ.get("TICKETING_MASTER_KEYS", ""), os.environ.get("TICKETING_MASTER_KEYS_FILE")
+    if listed and file:
+        raise Usage("TICKETING_MASTER_KEYS and TICKETING_MASTER_KEYS_FILE are both set")
+    try:
+        masters = parse_hex_keys(read_keys_file(Path(file)) if file else listed)
     except ValueError as error:
-        what = f"TICKETING_MASTER_KEYS {error}"
-    else:
-        print(",".join(f"{event}:{derive_event_key(master, event).hex()}" for master in masters.values()))
-        return
-    sys.stderr.write(f"boxoffice tickets event-key: {what}\n")
-    raise typer.Exit(EXIT_USAGE)
+        raise Usage(f"TICKETING_MASTER_KEYS{'_FILE' if file else ''} {error}") from None
+    compromised = os.environ.get("TICKETING_COMPROMISED_MASTER_KEYS")
+    try:
+        return masters, parse_cut_offs(compromised) if compromised else {}
+    except ValueError as error:
+        raise Usage(f"TICKETING_COMPROMISED_MASTER_KEYS {error}") from None
 
 
 def _verify_qr(text: str, public_key: str | None, keys: str | None, event_id: UUID | None) -> Verdict:
     if (public_key is None) == (keys is None):
         raise Usage("a QR is checked with --public-key HEX or with --keys FILE-OR-URL")
     claimed = read_qr(text)
+    status: KeyStatus = "good"
     if public_key is not None:
         genuine = verify_qr_with(text, _read_key(public_key))
     else:
-        genuine = verify_qr(text, _load_keys(str(keys)))
+        loaded = _load_keys(str(keys))
+        genuine = verify_qr(text, loaded.keys)
+        status = loaded.ring.status(genuine.key_id, genuine.issued_at) if genuine is not None else status
     if genuine is None:
         return Verdict("this is not a ticket's QR" if claimed is None else "the signature is not by this key", {})
-    return Verdict(_why_not_now(genuine, event_id), _facts_of(genuine))
+    if status == "cut_off":
+        return Verdict("it was signed when its key was compromised already", _facts_of(genuine))
+    why = _why_not_now(genuine, event_id)
+    if why is None and status == "doubtful":
+        return Verdict(_DOUBT, _facts_of(genuine), is_doubtful=True)
+    return Verdict(why, _facts_of(genuine))
 
 
 def _why_not_now(ticket: QrTicket, event_id: UUID | None) -> str | None:
@@ -173,14 +221,23 @@ def _read_key(text: str) -> bytes:
     return key
 
 
-def _load_keys(place: str) -> dict[str, bytes]:
+def _load_keys(place: str) -> PublicKeys:
     try:
         document = json.loads(_fetch(place) if place.startswith(("http://", "https://")) else Path(place).read_bytes())
     except (OSError, ValueError) as error:
         raise Usage(f"no keys from {place}: {error}") from error
     if not isinstance(document, dict):
         raise Usage(f"{place} holds no keys: it must be a JSON object of key id to hex")
-    return {str(key_id): _read_key(str(key)) for key_id, key in document.items()}
+    keys: dict[str, bytes] = {}
+    cut_offs: list[str] = []
+    for key_id, key in document.items():
+        keys[key_id] = _read_key(str(key["public_key"] if isinstance(key, dict) and "public_key" in key else key))
+        if isinstance(key, dict):
+            cut_offs.append(f"{key_id}:{key.get('compromised_at')}")
+    try:
+        return PublicKeys(keys, KeyRing(tuple(keys), parse_cut_offs(",".join(cut_offs)) if cut_offs else {}))
+    except ValueError as error:
+        raise Usage(f"{place} is wrong: a compromised_at {error}") from error
 
 
 def _fetch(url: str) -> bytes:
@@ -191,8 +248,15 @@ def _fetch(url: str) -> bytes:
 
 def _show(verdict: Verdict, *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps({"valid": verdict.why is None, "why": verdict.why, **verdict.facts}))
+        print(
+            json.dumps(
+                {"valid": verdict.why is None, "doubtful": verdict.is_doubtful, "why": verdict.why, **verdict.facts}
+            )
+        )
         return
-    print("valid" if verdict.why is None else f"not valid: {verdict.why}")
+    if verdict.is_doubtful:
+        print(f"doubtful: {verdict.why}")
+    else:
+        print("valid" if verdict.why is None else f"not valid: {verdict.why}")
     for name, value in verdict.facts.items():
         print(f"  {name}: {value}")

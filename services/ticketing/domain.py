@@ -68,6 +68,8 @@ class TicketRow:
     issued: IssuedTicket
     issued_at: datetime
     revoked_at: datetime | None
+    code_key_id: str
+    qr_key_id: str
     blocked_at: datetime | None = None
 
     @property

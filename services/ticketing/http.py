@@ -29,8 +29,13 @@ class TicketingRoutes:
         ]
 
     async def get_keys(self, _: web.Request) -> web.Response:
-        """The public keys that verify QR texts: key id to 64 hex digits. Not secret."""
-        keys = {key_id: key.hex() for key_id, key in self._signer.public_keys.items()}
+        """The public keys that verify QR texts, by id: 64 hex digits, or an object if compromised. Not secret."""
+        cut_offs = self._signer.signing_ring.compromised_at
+        # An object on purpose: who does not know of cut-offs cannot read the key, and so does not trust it.
+        keys: dict[str, Any] = {
+            key_id: {"public_key": key.hex(), "compromised_at": cut_offs[key_id]} if key_id in cut_offs else key.hex()
+            for key_id, key in self._signer.public_keys.items()
+        }
         return json_response(keys, headers={"Cache-Control": "public, max-age=60"})
 
     async def get_tickets(self, request: web.Request) -> web.Response:
@@ -51,16 +56,19 @@ class TicketingRoutes:
                 "email": order.email,
                 "event": order.event.model_dump(mode="json"),
                 "charge_id": order.charge_id,
-                "tickets": [_render(ticket) for ticket in tickets],
+                "tickets": [self._render(ticket) for ticket in tickets],
                 "revocations": [{"number": number, "outcome": outcome} for (_, number), outcome in revocations.items()],
             }
         )
 
-
-def _render(ticket: TicketRow) -> dict[str, Any]:
-    return {
-        **ticket.issued.model_dump(mode="json"),
-        "status": ticket.status,
-        "issued_at": ticket.issued_at,
-        "revoked_at": ticket.revoked_at,
-    }
+    def _render(self, ticket: TicketRow) -> dict[str, Any]:
+        return {
+            **ticket.issued.model_dump(mode="json"),
+            "status": ticket.status,
+            "issued_at": ticket.issued_at,
+            "revoked_at": ticket.revoked_at,
+            "code_key_id": ticket.code_key_id,
+            "code_key_status": self._signer.code_status(ticket),
+            "qr_key_id": ticket.qr_key_id,
+            "qr_key_status": self._signer.qr_status(ticket),
+        }

@@ -8,7 +8,8 @@ from uuid import UUID
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from services.ticketing.codes import derive_event_key, make_code
-from services.ticketing.domain import Place, Ticket
+from services.ticketing.domain import Place, Ticket, TicketRow
+from services.ticketing.keyring import KeyStatus
 from services.ticketing.keys import parse_hex_keys, public_keys
 from services.ticketing.qr import QrTicket, make_qr
 from services.ticketing.settings import TicketingSettings
@@ -23,9 +24,14 @@ class Signer:
     def __init__(self, settings: TicketingSettings) -> None:
         masters = parse_hex_keys(settings.master_keys.get_secret_value())
         seeds = parse_hex_keys(settings.signing_keys.get_secret_value())
-        self._master_id, master_key = next(iter(masters.items()))
-        self._signing_id, seed = next(iter(seeds.items()))
-        self._private_key = Ed25519PrivateKey.from_private_bytes(seed)
+        self.master_ring = settings.master_ring
+        self.signing_ring = settings.signing_ring
+        master_id, signing_id = self.master_ring.signing_id, self.signing_ring.signing_id
+        assert master_id is not None, "the settings leave no master key to sign with"
+        assert signing_id is not None, "the settings leave no signing key to sign with"
+        self._master_id, self._signing_id = master_id, signing_id
+        master_key = masters[master_id]
+        self._private_key = Ed25519PrivateKey.from_private_bytes(seeds[signing_id])
         self._valid_after_end = timedelta(seconds=settings.valid_after_end_seconds)
         self._digits = settings.signature_hex
         self._public_keys = public_keys(seeds)
@@ -40,6 +46,14 @@ class Signer:
     def public_keys(self) -> Mapping[str, bytes]:
         """The public keys (32 bytes) of all signing keys by id."""
         return self._public_keys
+
+    def code_status(self, ticket: TicketRow) -> KeyStatus:
+        """What the typed code is worth. The row says when it was made, and nobody can back-date that."""
+        return self.master_ring.status(ticket.code_key_id, ticket.issued_at)
+
+    def qr_status(self, ticket: TicketRow) -> KeyStatus:
+        """What the QR is worth, likewise. It stands for itself: its key is another than the code's."""
+        return self.signing_ring.status(ticket.qr_key_id, ticket.issued_at)
 
     def sign(self, places: Sequence[Place], *, issued_at: datetime, extra_digits: int = 0) -> list[Ticket]:
         """A ticket for each place. ``extra_digits`` lengthens the codes, where shorter ones were taken already."""

@@ -88,6 +88,8 @@ async def list_tickets(connection: Connection, *, order_ids: Sequence[UUID]) -> 
             issued_at=row["issued_at"],
             revoked_at=row["revoked_at"],
             blocked_at=row["blocked_at"],
+            code_key_id=row["code_key_id"],
+            qr_key_id=row["qr_key_id"],
         )
         for row in rows
     ]
