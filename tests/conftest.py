@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from deploy.local.databases import Templates
@@ -12,6 +13,10 @@ from deploy.local.engines import Engines, start_engines
 from deploy.local.state import StateFolder
 from tests.databases import MakeDatabase, fresh_databases
 from tests.harness import Note, delete_namespace, new_namespace
+
+# How long an example takes is the machine's affair, and no property of ours.
+hypothesis.settings.register_profile("boxoffice", deadline=None)
+hypothesis.settings.load_profile("boxoffice")
 
 
 @pytest.fixture(scope="session")
