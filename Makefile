@@ -1,42 +1,44 @@
 # Every command of the project. `make` alone lists them. Nothing is installed outside .venv/ and .boxoffice/.
-# The first Python on the PATH that is new enough; PYTHON=... chooses another.
-SUITS := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
-ifndef PYTHON
-PYTHON := $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
-	$$name -c '$(SUITS)' 2>/dev/null && echo $$name && break; done)
-endif
+# It asks nothing of make that 3.81 (macOS) does not have, and of the shell nothing beyond POSIX; Python does the rest.
+# The newest suitable Python on the PATH is taken; PYTHON=... chooses another.
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run demo test check schemas lock clean
+.PHONY: help doctor-machine look look-with-ports setup setup-dev run demo test check schemas lock clean
+# What looks at the machine comes before what installs on it, also with `make -j`.
+.NOTPARALLEL:
+SUITABLE = $$(sh deploy/machine/find_python.sh "$(PYTHON)")
+ANY = $$(sh deploy/machine/find_python.sh any "$(PYTHON)")
 
 help: ## list the commands
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):[^#]*## /\1|/' | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 $(VENV)/.run: requirements.lock pyproject.toml
-	@echo "Installing the locked packages into $(VENV)/ (about a minute the first time)"
-	@test -n "$(PYTHON)" && $(PYTHON) -c '$(SUITS)' || { echo "Boxoffice needs Python 3.11 to 3.14, and found none: make PYTHON=/path/to/python3.x"; exit 1; }
-	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@touch $@
+	@python="$(SUITABLE)" && "$$python" -m deploy.machine.install run
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.lock
-	@echo "Installing the packages for tests and checks"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
-	@touch $@
+	@python="$(SUITABLE)" && "$$python" -m deploy.machine.install dev
+
+doctor-machine: ## look at this machine: what would keep Boxoffice from running, and what to do
+	@python="$(ANY)" && "$$python" -m deploy.machine
+
+look:
+	@python="$(ANY)" && "$$python" -m deploy.machine --problems --without-ports
+
+look-with-ports:
+	@python="$(ANY)" && "$$python" -m deploy.machine --problems
 
 setup: $(VENV)/.run ## install everything the product needs, into .venv/
 
 setup-dev: $(VENV)/.dev
 
-run: setup ## start engines, services, the Paystack sandbox and the mail catcher; Ctrl-C stops all of it
+run: look-with-ports setup ## start engines, services, the Paystack sandbox and the mail catcher; Ctrl-C stops all of it
 	@$(BIN)/boxoffice up
 
-demo: setup ## a flash sale from start to finish in the terminal, with its final sums
+demo: look setup ## a flash sale from start to finish in the terminal, with its final sums
 	@$(BIN)/boxoffice demo
 
-test: setup-dev ## every test, on real PostgreSQL and RabbitMQ
+test: look setup-dev ## every test, on real PostgreSQL and RabbitMQ
 	@$(BIN)/python -m pytest
 
 check: setup-dev ## lint, types, import rules, contracts

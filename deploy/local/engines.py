@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from deploy.local import given, install_hints, unpack
+from deploy.local import given, unpack
 from deploy.local import postgres as postgres_engine
 from deploy.local import rabbitmq_find as rabbit_finder
 from deploy.local.errors import EngineMissingError, LocalError
@@ -18,6 +18,7 @@ from deploy.local.postgres import PostgresServer
 from deploy.local.processes import Guard, end_leftovers
 from deploy.local.rabbitmq import RabbitNode
 from deploy.local.state import StateFolder
+from deploy.machine import install_hints
 
 Way = Literal["given", "machine", "unpacked", "containers"]
 EngineName = Literal["postgres", "rabbitmq"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import aiormq
 
-OLDEST = (3, 10)
+from deploy.machine.needs import RABBITMQ_OLDEST
 
 
 class NotReadyError(Exception):
@@ -29,7 +29,7 @@ class Broker:
     def suitable(self) -> bool:
         """RabbitMQ 3.10 or newer."""
         numbers = tuple(int(part) for part in re.findall(r"\d+", self.version)[:2])
-        return self.product == "RabbitMQ" and numbers >= OLDEST
+        return self.product == "RabbitMQ" and numbers >= RABBITMQ_OLDEST
 
 
 def log_in(amqp_url: str, timeout_seconds: float = 5.0) -> Broker:

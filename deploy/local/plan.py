@@ -1,27 +1,27 @@
 """Which processes a local stack has, on which ports, and with which settings. Pure: nothing here starts anything."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from deploy.local.errors import LocalError
-from deploy.local.ports import LOOPBACK
+from deploy.machine.needs import LOOPBACK, PORTS, REPLICA_STEP, REPLICAS_MAX, chosen_port, read_port_offset
 from shared.contracts.registry import SERVICES, ServiceName
 
-PORTS = {
-    "gateway": 8080,
-    "payments": 8081,
-    "inventory": 8082,
-    "ticketing": 8083,
-    "orders": 8084,
-    "reaper": 8085,
-    "mailer": 8086,
-    "sandbox": 8090,
-    "catcher": 8091,
-    "smtp": 8025,
-}
-REPLICA_STEP = 100
-REPLICAS_MAX = 9
+__all__ = [
+    "INHERITED",
+    "PAYSTACK_SECRET_KEY",
+    "PORTS",
+    "REPLICA_STEP",
+    "Secrets",
+    "Wiring",
+    "basic_environment",
+    "catcher_environment",
+    "read_port_offset",
+    "read_replicas",
+    "sandbox_environment",
+    "service_environment",
+]
+
 PAYSTACK_SECRET_KEY = "sk_test_boxoffice"  # noqa: S105 - the sandbox's, printed in the documentation
 # What any process needs of the launcher's environment, besides the settings with its own prefix.
 INHERITED = frozenset(
@@ -39,7 +39,6 @@ INHERITED = frozenset(
         "SSL_CERT_DIR",
     }
 )
-PORT_VARIABLES = {"sandbox": "SANDBOX_PORT", "smtp": "CATCHER_SMTP_PORT"}
 
 
 @dataclass(frozen=True)
@@ -74,9 +73,7 @@ class Wiring:
 
     def port(self, name: str, replica: int = 0) -> int:
         """The port of one of `PORTS`; a setting of its own in the launcher's environment comes first."""
-        chosen = self.inherited.get(PORT_VARIABLES.get(name, f"{name.upper()}_HTTP_PORT"), "")
-        base = int(chosen) if chosen.isdecimal() else PORTS[name] + self.port_offset
-        return base + REPLICA_STEP * replica
+        return chosen_port(name, self.inherited, self.port_offset, replica)
 
     def url(self, name: str, replica: int = 0) -> str:
         return f"http://{LOOPBACK}:{self.port(name, replica)}"
@@ -174,15 +171,6 @@ def catcher_environment(wiring: Wiring, data_file: str) -> dict[str, str]:
 
 def _with_prefix(prefix: str, environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(prefix)}
-
-
-def read_port_offset(environment: Mapping[str, str]) -> int:
-    """`BOXOFFICE_PORT_OFFSET`, 0 if unset. Raises LocalError if it is no number or moves a port out of range."""
-    text = environment.get("BOXOFFICE_PORT_OFFSET", "").strip() or "0"
-    highest = 65_535 - max(PORTS.values()) - REPLICA_STEP * REPLICAS_MAX
-    if not re.fullmatch(r"-?\d{1,5}", text) or not 1024 - min(PORTS.values()) <= int(text) <= highest:
-        raise LocalError(f"BOXOFFICE_PORT_OFFSET is {text!r}; it must be a whole number, at most {highest}.")
-    return int(text)
 
 
 def read_replicas(texts: list[str]) -> dict[ServiceName, int]:

@@ -14,14 +14,16 @@ from pathlib import Path
 
 import psycopg
 
-from deploy.local.accounts import can_reach, engine_account, engine_home, give_to, reachable_copy
+from deploy.local.accounts import engine_account, engine_home, give_to, reachable_copy
 from deploy.local.errors import EngineMissingError, LocalError
 from deploy.local.logs import explain_log, last_lines
 from deploy.local.ports import LOOPBACK
 from deploy.local.processes import Account, Child, spawn
 from deploy.local.state import StateFolder, make_folder
+from deploy.machine.engine_homes import has_postgres, postgres_folders
+from deploy.machine.needs import POSTGRES_OLDEST
 
-OLDEST = 14
+OLDEST = POSTGRES_OLDEST
 ADMIN = "boxoffice_admin"
 START_SECONDS = 60
 INIT_SECONDS = 120
@@ -207,7 +209,7 @@ def _clean_environment() -> dict[str, str]:
 
 def find_on_machine() -> PostgresBinaries:
     """The newest PostgreSQL server installed here. Raises EngineMissingError with the reason."""
-    found = [binaries for folder in _candidate_folders() if (binaries := _inspect(folder))]
+    found = [binaries for folder in postgres_folders() if (binaries := _inspect(folder))]
     suitable = [binaries for binaries in found if binaries.major >= OLDEST]
     if suitable:
         return max(suitable, key=lambda binaries: binaries.major)
@@ -234,24 +236,9 @@ def find_in_wheel() -> PostgresBinaries:
     return PostgresBinaries(root, best.folder.relative_to(root), best.version, parts)
 
 
-def _candidate_folders() -> Iterator[Path]:
-    on_path = shutil.which("postgres")
-    if on_path:
-        yield Path(on_path).resolve().parent
-    for root, pattern in (
-        ("/usr/lib/postgresql", "*/bin"),
-        ("/usr", "pgsql-*/bin"),
-        ("/usr/libexec", "postgresql*"),
-        ("/opt/homebrew/opt", "postgresql*/bin"),
-        ("/usr/local/opt", "postgresql*/bin"),
-        ("/Applications/Postgres.app/Contents/Versions", "*/bin"),
-    ):
-        yield from sorted(Path(root).glob(pattern))
-
-
 def _inspect(folder: Path) -> PostgresBinaries | None:
     program = folder / "postgres"
-    if not (program.is_file() and (folder / "initdb").is_file() and can_reach(None, folder)):
+    if not has_postgres(folder):
         return None
     try:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, timeout=20, check=False)  # noqa: S603

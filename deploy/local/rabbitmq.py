@@ -21,12 +21,12 @@ from deploy.local.logs import explain_log
 from deploy.local.ports import LOOPBACK, require_free
 from deploy.local.processes import LAST, Child, spawn
 from deploy.local.state import StateFolder, make_folder
+from deploy.machine.needs import UNUSABLE_IN_PATHS
 
 USER = "boxoffice"
 START_SECONDS = 120
 STOP_SECONDS = 40
 GIGABYTE = 1_000_000_000
-UNUSABLE_IN_PATHS = frozenset("'\"`$\\")
 
 
 @dataclass(frozen=True)

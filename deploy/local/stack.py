@@ -97,10 +97,8 @@ class LocalStack:
             engines.stop()
 
     def _check_machine(self) -> None:
-        preflight.check_disk(self._state.path)
-        for warning in (preflight.raise_open_files(), preflight.warn_of_memory()):
-            if warning:
-                self._say(warning)
+        preflight.raise_open_files()
+        preflight.check_machine(self._state.path, self._say)
         bare = Wiring("", {}, stack_secrets(self._state), read_port_offset(self._environment), "", self._environment)
         preflight.check_ports(bare, self._replicas)
 

@@ -15,14 +15,12 @@ from pathlib import Path
 
 from deploy.local.errors import EngineMissingError
 from deploy.local.rabbitmq import RabbitBinaries
-from deploy.local.rabbitmq_find import is_suitable, read_version
 from deploy.local.state import PROJECT, make_folder
+from deploy.machine.engine_homes import PACKAGES_INSTALLED, apt_can_unpack, rabbitmq_suits, rabbitmq_version
 
 APT_SECONDS = 600
 UNPACK_SECONDS = 120
 CHECK_SECONDS = 30
-INSTALLED = Path("/var/lib/dpkg/status")
-PROGRAMS = ("apt-get", "apt-cache", "dpkg-deb")
 NEEDED_BYTES = 400_000_000
 BUILT_FOR = "/usr/lib/erlang"
 
@@ -34,8 +32,7 @@ def find_rabbitmq(progress: Progress, folder: Path = PROJECT / ".boxoffice" / "e
 
     Raises EngineMissingError with the reason.
     """
-    missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    if missing or not INSTALLED.is_file():
+    if not apt_can_unpack():
         raise EngineMissingError("unpacking packages needs apt, and this system has none")
     make_folder(folder)
     with _only_one(folder):
@@ -78,7 +75,7 @@ def _download_and_unpack(folder: Path, root: Path, progress: Progress) -> None:
 
 def _require_suitable(description: str) -> None:
     version = next((line[9:] for line in description.splitlines() if line.startswith("Version: ")), "")
-    if not is_suitable(version):
+    if not rabbitmq_suits(version):
         raise EngineMissingError(f"this system's packages have RabbitMQ {version or '(none)'}; 3.10 or newer is needed")
 
 
@@ -122,7 +119,7 @@ class Apt:
 
 
 def _installed_without_rabbitmq() -> str:
-    stanzas = INSTALLED.read_text(encoding="utf-8", errors="replace").split("\n\n")
+    stanzas = PACKAGES_INSTALLED.read_text(encoding="utf-8", errors="replace").split("\n\n")
     return "\n\n".join(
         part for part in stanzas if not part.startswith(("Package: rabbitmq-server\n", "Package: erlang"))
     )
@@ -148,12 +145,14 @@ def _run(command: list[str], timeout_seconds: float, what: str, environment: Map
 
 
 def _binaries_in(root: Path) -> RabbitBinaries:
-    homes = [home for home in root.glob("usr/lib/rabbitmq/lib/rabbitmq_server-*") if is_suitable(read_version(home))]
+    homes = [
+        home for home in root.glob("usr/lib/rabbitmq/lib/rabbitmq_server-*") if rabbitmq_suits(rabbitmq_version(home))
+    ]
     erlang = root / "usr/lib/erlang"
     if not homes or not list(erlang.glob("erts-*/bin/erlexec")):
         raise EngineMissingError(f"{root} holds no usable RabbitMQ; remove that folder to download it again")
     libraries = tuple(folder for pattern in ("usr/lib/*-linux-*", "lib/*-linux-*") for folder in root.glob(pattern))
-    return RabbitBinaries(homes[0], erlang, read_version(homes[0]), libraries)
+    return RabbitBinaries(homes[0], erlang, rabbitmq_version(homes[0]), libraries)
 
 
 def _relocate(erlang: Path) -> None:

@@ -1,20 +1,23 @@
 """The resolver's decisions and its words, without an engine."""
 
 import json
+import shutil
 import socket
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from deploy.local import containers, install_hints, postgres, preflight, rabbitmq_find, unpack
+from deploy.local import containers, postgres, preflight, rabbitmq_find, unpack
 from deploy.local.engines import start_engines, ways_in_order
 from deploy.local.errors import EngineMissingError, LocalError, PortTakenError
 from deploy.local.logs import explain_log
 from deploy.local.ports import require_free
 from deploy.local.processes import find_process
 from deploy.local.state import StateFolder
+from deploy.machine import engine_homes
 
 
 def test_ways_are_tried_in_the_documented_order() -> None:
@@ -40,32 +43,16 @@ def test_machine_without_engines_is_told_every_reason(monkeypatch: pytest.Monkey
         assert words in text
 
 
-@pytest.mark.parametrize(
-    ("on", "words"),
-    [
-        ("debian", "sudo apt install rabbitmq-server"),
-        ("macos", "brew install rabbitmq (or: conda install -c conda-forge rabbitmq-server)"),
-        ("alpine", "apk add rabbitmq-server"),
-        ("windows", "wsl --install"),
-        ("other", "the package of RabbitMQ 3.10 or newer of your system"),
-    ],
-)
-def test_each_system_is_told_what_to_install(on: str, words: str) -> None:
-    text = install_hints.no_engine("rabbitmq", ["machine: none"], on)
-    assert words in text
-    assert "BOXOFFICE_AMQP_URL" in text
-
-
 def test_old_rabbitmq_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "plugins" / "rabbit-3.9.13").mkdir(parents=True)
-    monkeypatch.setattr(rabbitmq_find, "_candidate_homes", lambda: [tmp_path])
+    monkeypatch.setattr(engine_homes, "rabbitmq_homes", lambda: [tmp_path])
     with pytest.raises(EngineMissingError, match=r"RabbitMQ 3\.9\.13 in .* is older than 3\.10"):
         rabbitmq_find.find_on_machine()
 
 
 @pytest.mark.parametrize(("version", "suitable"), [("3.10.0", True), ("4.1.2", True), ("3.9.27", False), ("", False)])
 def test_versions_are_compared_as_numbers(version: str, suitable: bool) -> None:
-    assert rabbitmq_find.is_suitable(version) is suitable
+    assert engine_homes.rabbitmq_suits(version) is suitable
 
 
 def test_system_without_apt_is_no_place_to_unpack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -120,9 +107,9 @@ def test_taken_port_names_purpose_owner_and_remedy() -> None:
 
 
 def test_full_disk_is_told_before_anything_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(preflight, "DISK_BYTES", 10**18)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1024**2))
     with pytest.raises(LocalError, match=r"MiB free; Boxoffice needs .*BOXOFFICE_STATE_DIR"):
-        preflight.check_disk(tmp_path)
+        preflight.check_machine(tmp_path, print)
 
 
 @pytest.mark.parametrize(
