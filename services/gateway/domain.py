@@ -12,7 +12,9 @@ from uuid import UUID
 from shared.contracts.base import Item, RejectionReason
 from shared.contracts.orders import OrderChangedV1
 
-_KEY = re.compile(r"[A-Za-z0-9_.:~+/=-]{16,64}")
+#: What an Idempotency-Key may be.
+KEY_PATTERN = r"^[A-Za-z0-9_.:~+/=-]{16,64}$"
+_KEY = re.compile(KEY_PATTERN)
 
 #: Reasons that are about the request and not about what is left.
 WRONG_REQUEST: frozenset[RejectionReason] = frozenset({"unknown_tier", "several_events"})

@@ -26,13 +26,14 @@ from services.gateway.domain import (
 )
 from services.gateway.metrics import GatewayMetrics
 from services.gateway.models import Catalogue, CheckoutBody, EventAnswer, OrderView
-from services.gateway.openapi import DOCUMENT
+from services.gateway.operations import CANCEL_ORDER, CHECK_OUT, GET_EVENT, GET_ORDER, LIST_EVENTS
 from services.gateway.settings import GatewaySettings
 from services.gateway.views import REASONS, Links
 from shared.contracts.gateway import CancelRequestedV1, CheckoutRequestedV1
 from shared.contracts.orders import OrderChangedV1
 from shared.http.problems import Problem, unavailable
 from shared.http.requests import bearer_of, json_response, read_json, read_uuid
+from shared.http.routes import Route, route
 
 #: Seconds after which a client may try again.
 RETRY_AFTER_SECONDS = 2
@@ -61,15 +62,14 @@ class Api:
         self._metrics = metrics
         self._open = 0
 
-    def routes(self) -> list[web.AbstractRouteDef]:
+    def routes(self) -> list[Route]:
         """Method and path of each."""
         return [
-            web.post("/v1/checkout", self.post_checkout),
-            web.get("/v1/orders/{order_id}", self.get_order),
-            web.delete("/v1/orders/{order_id}", self.delete_order),
-            web.get("/v1/events", self.get_events),
-            web.get("/v1/events/{event_id}", self.get_event),
-            web.get("/openapi.json", self.get_openapi),
+            route("POST", "/v1/checkout", self.post_checkout, CHECK_OUT),
+            route("GET", "/v1/orders/{order_id}", self.get_order, GET_ORDER),
+            route("DELETE", "/v1/orders/{order_id}", self.delete_order, CANCEL_ORDER),
+            route("GET", "/v1/events", self.get_events, LIST_EVENTS),
+            route("GET", "/v1/events/{event_id}", self.get_event, GET_EVENT),
         ]
 
     async def post_checkout(self, request: web.Request) -> web.Response:
@@ -172,10 +172,6 @@ class Api:
                 answer = EventAnswer(**dict(event), stale=catalogue.stale)
                 return json_response(answer, headers=_freshness(catalogue.stale))
         raise Problem(404, "not_found", "no such event")
-
-    async def get_openapi(self, _: web.Request) -> web.Response:
-        """What this interface is."""
-        return web.Response(body=DOCUMENT, content_type="application/json")
 
     async def read_catalogue(self) -> Catalogue:
         """The catalogue. Raises Problem: 503 where inventory never answered."""

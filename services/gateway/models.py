@@ -128,30 +128,3 @@ class EventAnswer(CatalogueEvent):
     """One event."""
 
     stale: bool = False
-
-
-class ProblemDocument(_Body):
-    """RFC 9457. ``code`` is a stable word a program can branch on."""
-
-    model_config = ConfigDict(
-        extra="allow",
-        json_schema_extra={
-            "examples": [
-                {
-                    "type": "urn:boxoffice:problem:sold_out",
-                    "title": "Sold out",
-                    "status": 409,
-                    "code": "sold_out",
-                    "detail": "there are not enough places left",
-                    "tier_id": "018f3f5e-7c1a-7b7e-9d2f-1f6a5b0c9d10",
-                    "order_id": "1f0c2f3e-5b7a-8c4d-9e1f-2a3b4c5d6e7f",
-                }
-            ]
-        },
-    )
-
-    type: str
-    title: str
-    status: int
-    code: str
-    detail: str

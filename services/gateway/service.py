@@ -81,20 +81,20 @@ class Gateway:
         self._reassert = Loop(
             "re-assert queues", self._assert_again, interval_seconds=settings.reassert_seconds, clock=self.clock
         )
-        self._http = self._serve()
+        self.http = self._serve()
         self._draining = False
         self._announcement: asyncio.Task[None] | None = None
 
     @property
     def http_port(self) -> int:
         """The port in use."""
-        return self._http.port
+        return self.http.port
 
     async def start(self) -> None:
         """Listen, and bring everything else up in the background. Raises OSError when the port is taken."""
         await self.client.open()
         try:
-            await self._http.start()
+            await self.http.start()
         except OSError:
             await self.client.close()
             raise
@@ -123,7 +123,7 @@ class Gateway:
         self._streams.close()
         hurry = asyncio.get_running_loop().call_later(LAST_WAIT_SECONDS, self.watches.close)
         try:
-            await self._http.stop()
+            await self.http.stop()
         finally:
             hurry.cancel()
         await asyncio.gather(self.asking.loop.stop(1.0), self._reassert.stop(1.0))
@@ -176,6 +176,7 @@ class Gateway:
         storefront = Storefront(api, links, ZoneInfo(settings.timezone))
         routes = [*api.routes(), *self._streams.routes(), *storefront.routes()]
         server = HttpServer(
+            NAME,
             settings.http_host,
             settings.http_port,
             routes,

@@ -18,10 +18,21 @@ from pydantic import ValidationError
 from services.gateway.domain import KeyReused, Known, Rejected, Unanswered, read_key
 from services.gateway.http import PRIVATE, Api, key_reused, new_key, rejection
 from services.gateway.models import CheckoutBody, OrderView
+from services.gateway.operations import (
+    BUY,
+    CANCEL_WITHOUT_SCRIPTS,
+    GET_QR,
+    HOME,
+    ICON,
+    NOTHING,
+    ORDER_PAGE,
+    STATIC,
+)
 from services.gateway.views import Links
 from services.gateway.words import MESSAGES, PURPOSES, REFUND_STATES, money, state_of, tier_state, venue_time
 from shared.http.problems import Problem
 from shared.http.requests import invalid
+from shared.http.routes import Route, route
 
 _FOLDER = Path(__file__).with_name("pages")
 _FILES = {"boxoffice.css": "text/css", "home.js": "text/javascript", "order.js": "text/javascript"}
@@ -63,17 +74,17 @@ class Storefront:
         self._pages.globals.update(version=digest[:12], words=MESSAGES, purposes=PURPOSES, refund_states=REFUND_STATES)
         self._pages.filters.update(money=money, venue_time=partial(venue_time, zone=zone))
 
-    def routes(self) -> list[web.AbstractRouteDef]:
+    def routes(self) -> list[Route]:
         """Method and path of each."""
         return [
-            web.get("/", self.get_home),
-            web.post("/", self.post_home),
-            web.get("/orders/{order_id}", self.get_order_page),
-            web.post("/orders/{order_id}/cancel", self.post_cancel),
-            web.get("/v1/orders/{order_id}/tickets/{number}/qr.svg", self.get_qr),
-            web.get("/static/{name}", self.get_static),
-            web.get("/favicon.ico", self.get_icon),
-            web.get("/{page}", self.get_nothing),
+            route("GET", "/", self.get_home, HOME),
+            route("POST", "/", self.post_home, BUY),
+            route("GET", "/orders/{order_id}", self.get_order_page, ORDER_PAGE),
+            route("POST", "/orders/{order_id}/cancel", self.post_cancel, CANCEL_WITHOUT_SCRIPTS),
+            route("GET", "/v1/orders/{order_id}/tickets/{number}/qr.svg", self.get_qr, GET_QR),
+            route("GET", "/static/{name}", self.get_static, STATIC),
+            route("GET", "/favicon.ico", self.get_icon, ICON),
+            route("GET", "/{page}", self.get_nothing, NOTHING),
         ]
 
     async def get_home(self, _: web.Request) -> web.Response:

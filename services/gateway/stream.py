@@ -8,9 +8,11 @@ from aiohttp import web
 from services.gateway.client import ServiceClient, Unavailable
 from services.gateway.http import Api
 from services.gateway.metrics import GatewayMetrics
+from services.gateway.operations import FOLLOW_ORDER
 from services.gateway.watching import Listener, Watches
 from shared.contracts.orders import OrderChangedV1
 from shared.http.problems import unavailable
+from shared.http.routes import Route, route
 
 #: Seconds a client may take to read what was sent before it is cut off.
 WRITE_SECONDS = 10.0
@@ -42,9 +44,9 @@ class Streams:
         self._open: set[Listener] = set()
         self._closing = False
 
-    def routes(self) -> list[web.AbstractRouteDef]:
+    def routes(self) -> list[Route]:
         """Method and path."""
-        return [web.get("/v1/orders/{order_id}/stream", self.get_stream, allow_head=False)]
+        return [route("GET", "/v1/orders/{order_id}/stream", self.get_stream, FOLLOW_ORDER, allow_head=False)]
 
     def close(self) -> None:
         """End all streams; browsers connect again, to another replica."""

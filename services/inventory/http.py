@@ -10,13 +10,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from services.inventory import store
 from services.inventory.handlers import emit_tier_changed
+from services.inventory.operations import ADD_EVENT, ADD_TIER, CHANGE_TIER, GET_EVENT, LIST_EVENTS
 from shared.contracts.base import Currency, Kobo, Name, Quantity, SoldEvent
 from shared.http.problems import Problem
 from shared.http.requests import Moment, json_response, read_json, read_uuid, require_role, without_controls
+from shared.http.routes import Route, route
 from shared.messaging.transaction import Transactions
 from shared.runtime.ids import new_id
 
-Price = Annotated[Kobo, Field(description="0, or at least 5,000 kobo")]
+Price = Annotated[Kobo, Field(description="A whole number of kobo (1/100 naira): 0, or at least 5,000.")]
 Text = Annotated[Name, AfterValidator(without_controls)]
 Capacity = Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
 
@@ -79,14 +81,14 @@ class Routes:
         self._transactions = transactions
         self._roles = roles
 
-    def all(self) -> list[web.RouteDef]:
+    def all(self) -> list[Route]:
         """Every route of this service."""
         return [
-            web.get("/v1/events", self.list_events),
-            web.get("/v1/events/{event_id}", self.get_event),
-            web.post("/v1/admin/events", self.add_event),
-            web.post("/v1/admin/events/{event_id}/tiers", self.add_tier),
-            web.patch("/v1/admin/tiers/{tier_id}", self.change_tier),
+            route("GET", "/v1/events", self.list_events, LIST_EVENTS),
+            route("GET", "/v1/events/{event_id}", self.get_event, GET_EVENT),
+            route("POST", "/v1/admin/events", self.add_event, ADD_EVENT.taking(NewEvent)),
+            route("POST", "/v1/admin/events/{event_id}/tiers", self.add_tier, ADD_TIER.taking(NewTier)),
+            route("PATCH", "/v1/admin/tiers/{tier_id}", self.change_tier, CHANGE_TIER.taking(TierChange)),
         ]
 
     async def list_events(self, _: web.Request) -> web.Response:

@@ -11,9 +11,11 @@ from services.orders.domain import Decision, decide, decide_refund
 from services.orders.domain_messages import view
 from services.orders.domain_order import Order
 from services.orders.handlers import OrderHandlers
+from services.orders.operations import CANCEL, GET_ORDER, REFUND, SEARCH, SHOW_ORDER
 from shared.contracts.gateway import CancelRequestedV1
 from shared.http.problems import Problem
 from shared.http.requests import json_response, read_json, read_uuid, require_role, without_controls
+from shared.http.routes import Route, route
 from shared.messaging.transaction import Transaction, Transactions
 
 #: Orders in one answer of the search.
@@ -38,14 +40,14 @@ class Routes:
         self._handlers = handlers
         self._roles = roles
 
-    def all(self) -> list[web.RouteDef]:
+    def all(self) -> list[Route]:
         """Every route of this service."""
         return [
-            web.get("/v1/orders/{order_id}", self.get_order),
-            web.get("/v1/admin/orders", self.search),
-            web.get("/v1/admin/orders/{order_id}", self.get_order),
-            web.post("/v1/admin/orders/{order_id}/refund", self.refund),
-            web.post("/v1/admin/orders/{order_id}/cancel", self.cancel),
+            route("GET", "/v1/orders/{order_id}", self.get_order, GET_ORDER),
+            route("GET", "/v1/admin/orders", self.search, SEARCH),
+            route("GET", "/v1/admin/orders/{order_id}", self.get_order, SHOW_ORDER),
+            route("POST", "/v1/admin/orders/{order_id}/refund", self.refund, REFUND.taking(Refund)),
+            route("POST", "/v1/admin/orders/{order_id}/cancel", self.cancel, CANCEL),
         ]
 
     async def get_order(self, request: web.Request) -> web.Response:

@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
+from shared.contracts.base import Kobo
+
 AttemptStatus = Literal[
     "creating", "open", "refused", "unknown", "failed", "timed_out", "paid", "mismatched", "reversed"
 ]
@@ -21,7 +23,7 @@ class Payment:
     """What is known of one order's payment. Everything but the id may be missing: messages come in any order."""
 
     order_id: UUID
-    amount_kobo: int | None
+    amount_kobo: Kobo | None
     currency: str | None
     order_reference: str | None
     email: str | None
@@ -53,7 +55,7 @@ class Attempt:
 
     reference: str
     order_id: UUID
-    amount_kobo: int
+    amount_kobo: Kobo
     currency: str
     status: AttemptStatus
     authorization_url: str | None

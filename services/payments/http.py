@@ -10,6 +10,7 @@ from prometheus_client import Counter
 
 from services.payments import store, store_money
 from services.payments.domain import Facts, Gone
+from services.payments.operations import COME_BACK, LIST_CASES, PAY, RECEIVE_WEBHOOK, SHOW_PAYMENT
 from services.payments.pages import HEADERS, answer, wants_json
 from services.payments.paying import Busy, Page, Paying, RefusedByProvider
 from services.payments.settings import PaymentsSettings
@@ -17,6 +18,7 @@ from services.payments.verifying import Verifying
 from services.payments.webhooks import Webhooks, is_authentic
 from shared.http.problems import Problem
 from shared.http.requests import json_response, read_uuid, require_role
+from shared.http.routes import Route, route
 from shared.http.tokens import Tokens
 from shared.messaging.transaction import Transactions
 from shared.runtime.metrics import Metrics
@@ -71,14 +73,14 @@ class Routes:
         )
         self._received = Counter("payments_webhooks_received", "Authentic webhooks", registry=metrics.registry)
 
-    def all(self) -> list[web.RouteDef]:
+    def all(self) -> list[Route]:
         """The routes, for the service's server. A HEAD, as link previews send it, opens no page to pay."""
         return [
-            web.get("/pay/{order_id}", self.pay, allow_head=False),
-            web.post("/webhooks/paystack", self.receive_webhook),
-            web.get("/payments/callback", self.come_back, allow_head=False),
-            web.get("/v1/admin/payments/{order_id}", self.show_payment),
-            web.get("/v1/admin/cases", self.list_cases),
+            route("GET", "/pay/{order_id}", self.pay, PAY, allow_head=False),
+            route("POST", "/webhooks/paystack", self.receive_webhook, RECEIVE_WEBHOOK),
+            route("GET", "/payments/callback", self.come_back, COME_BACK, allow_head=False),
+            route("GET", "/v1/admin/payments/{order_id}", self.show_payment, SHOW_PAYMENT),
+            route("GET", "/v1/admin/cases", self.list_cases, LIST_CASES),
         ]
 
     async def pay(self, request: web.Request) -> web.Response:

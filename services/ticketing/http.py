@@ -7,9 +7,11 @@ from aiohttp import web
 
 from services.ticketing import store
 from services.ticketing.domain import TicketRow
+from services.ticketing.operations import GET_KEYS, GET_TICKETS
 from services.ticketing.signing import Signer
 from shared.http.problems import Problem
 from shared.http.requests import json_response, read_uuid, require_role
+from shared.http.routes import Route, route
 from shared.postgres.database import Database
 
 
@@ -21,11 +23,11 @@ class TicketingRoutes:
         self._signer = signer
         self._roles_by_token = roles_by_token
 
-    def routes(self) -> list[web.RouteDef]:
+    def routes(self) -> list[Route]:
         """All of them."""
         return [
-            web.get("/v1/keys", self.get_keys),
-            web.get("/v1/admin/orders/{order_id}/tickets", self.get_tickets),
+            route("GET", "/v1/keys", self.get_keys, GET_KEYS),
+            route("GET", "/v1/admin/orders/{order_id}/tickets", self.get_tickets, GET_TICKETS),
         ]
 
     async def get_keys(self, _: web.Request) -> web.Response:

@@ -6,29 +6,43 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 #: Money in kobo (1/100 naira). Paystack's largest single charge is 10,000,000 naira; events sum several.
-Kobo = Annotated[int, Field(strict=True, ge=0, le=9_007_199_254_740_991)]
+Kobo = Annotated[
+    int, Field(strict=True, ge=0, le=9_007_199_254_740_991, description="A whole number of kobo (1/100 naira).")
+]
 #: Places on one line of an order.
-Quantity = Annotated[int, Field(strict=True, ge=1, le=1_000)]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=1_000, description="A number of places.")]
 #: ISO 4217 code.
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), Field(description="ISO 4217, as in NGN.")]
 #: 254 octets is the longest address a mail path can carry (RFC 5321, 4.5.3.1.3, less the brackets).
 Email = Annotated[
     str, StringConstraints(min_length=3, max_length=254, pattern=r"^[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+$")
 ]
 #: The order's public name: six characters of an alphabet without look-alikes (no 0 O 1 I L).
-OrderReference = Annotated[str, StringConstraints(pattern=r"^[23456789A-HJKMNP-Z]{6}$")]
+OrderReference = Annotated[
+    str,
+    StringConstraints(pattern=r"^[23456789A-HJKMNP-Z]{6}$"),
+    Field(description="The order's public name, as on its tickets."),
+]
 #: Our reference for one attempt to pay; the alphabet is the one Paystack documents.
-PaymentReference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.=-]{1,64}$")]
+PaymentReference = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z0-9.=-]{1,64}$"), Field(description="Our name for one attempt to pay.")
+]
 #: Paystack's transaction id, an unsigned 64-bit number, as text so that no JSON reader rounds it.
-ChargeId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,20}$")]
+ChargeId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{1,20}$"),
+    Field(description="Paystack's transaction id, a 64-bit number as text so that no JSON reader rounds it."),
+]
 #: A title or name that a person reads.
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 #: A sentence for a person or a log.
 Sentence = Annotated[str, StringConstraints(max_length=500)]
 #: A ticket's number within its order, from 1.
-TicketNumber = Annotated[int, Field(strict=True, ge=1, le=20_000)]
+TicketNumber = Annotated[
+    int, Field(strict=True, ge=1, le=20_000, description="A ticket's number within its order, from 1.")
+]
 #: A counter that only rises; a reader drops what is not newer than what it has.
-Version = Annotated[int, Field(strict=True, ge=1)]
+Version = Annotated[int, Field(strict=True, ge=1, description="Rises with every change; drop what is not newer.")]
 
 #: Lines in one order.
 MAX_LINES = 20

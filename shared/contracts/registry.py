@@ -106,3 +106,16 @@ CONSUMERS: Mapping[ServiceName, tuple[type[Message], ...]] = MappingProxyType(
 )
 
 MESSAGES: Mapping[str, type[Message]] = MappingProxyType({model.TYPE: model for model in PRODUCERS})
+
+#: What a service is for, in a sentence or two for whoever reads its interface.
+ABOUT: Mapping[ServiceName, str] = MappingProxyType(
+    {
+        "gateway": "The shop: choose, order, follow and cancel. It has no database; what it accepts is durable.",
+        "orders": "Orders and their status, for operators and for the gateway: the referee between payment and expiry.",
+        "inventory": "Events, tiers, prices and places, for organisers and for the gateway.",
+        "payments": "Links to pay, Paystack's webhooks, and the books of every charge and refund.",
+        "reaper": "Deadlines of orders. It speaks in messages; over HTTP it has only health and figures.",
+        "ticketing": "Tickets, the keys that verify them, and what was revoked.",
+        "mailer": "Mail to buyers. It hears messages; over HTTP it has only health and figures.",
+    }
+)

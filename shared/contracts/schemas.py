@@ -53,6 +53,15 @@ def path_of(message_type: str, folder: Path = FOLDER) -> Path:
     return folder / f"{message_type}.json"
 
 
+def fullest_sample(model: type[Message]) -> dict[str, Any]:
+    """The event, among all samples of a message, that says the most: an example for a document."""
+    samples = [
+        event for path in sorted((SAMPLES / model.TYPE).glob("*.json")) for event in orjson.loads(path.read_bytes())
+    ]
+    fullest: dict[str, Any] = max(samples, key=lambda event: len(orjson.dumps(event["data"])))
+    return fullest
+
+
 def differing(models: Iterable[type[Message]], folder: Path = FOLDER) -> list[str]:
     """The wire types whose model is not what its committed schema says, or that have no schema."""
     return [model.TYPE for model in models if _committed(model, folder) != render(schema_of(model))]
@@ -71,10 +80,17 @@ def needs_new_version(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[st
 
 def _breaks(old: Any, new: Any, *, where: str, are_names: bool) -> Iterator[str]:
     """``are_names``: the keys here are names of fields or of parts, not keywords of JSON Schema."""
-    if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
-        if old != new:
-            yield f"{where}: was {old!r}, is {new!r}"
-        return
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        yield from _breaks_inside(old, new, where=where, are_names=are_names)
+    elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        # As in anyOf: what only a reader cares about is told in there as well.
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
+            yield from _breaks(one, other, where=f"{where}/{index}", are_names=False)
+    elif old != new:
+        yield f"{where}: was {old!r}, is {new!r}"
+
+
+def _breaks_inside(old: Mapping[str, Any], new: Mapping[str, Any], *, where: str, are_names: bool) -> Iterator[str]:
     for key in sorted(old.keys() | new.keys()):
         inside = f"{where}/{key}"
         if key in _WORDS and not are_names:

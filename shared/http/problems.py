@@ -1,17 +1,40 @@
 """Errors as RFC 9457 problem documents."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import structlog
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.postgres.errors import PASSING
 
 _log = structlog.get_logger()
 
 CONTENT_TYPE = "application/problem+json"
+
+
+class ProblemDocument(BaseModel):
+    """RFC 9457. ``code`` is a stable word a program can branch on; other members depend on it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: Annotated[str, Field(description="A name for the kind of problem, made from the code.")]
+    title: str
+    status: Annotated[int, Field(description="The HTTP status.", ge=400, le=599)]
+    code: str
+    detail: Annotated[str, Field(description="A sentence for a person.")]
+
+
+def type_of(code: str) -> str:
+    """The URN of a kind of problem."""
+    return f"urn:boxoffice:problem:{code}"
+
+
+def title_of(code: str) -> str:
+    """A kind of problem in words."""
+    return code.replace("_", " ").capitalize()
 
 
 class Problem(Exception):
@@ -39,8 +62,8 @@ class Problem(Exception):
     def response(self) -> web.Response:
         """The problem document."""
         document = {
-            "type": f"urn:boxoffice:problem:{self.code}",
-            "title": self.code.replace("_", " ").capitalize(),
+            "type": type_of(self.code),
+            "title": title_of(self.code),
             "status": self.status,
             "code": self.code,
             "detail": self.detail,

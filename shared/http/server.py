@@ -1,11 +1,14 @@
 """A service's HTTP server."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
+from shared.contracts.registry import ABOUT, ServiceName
+from shared.http.documents import Documents
 from shared.http.problems import problem_middleware
+from shared.http.routes import Answer, Operation, Route, route, shows
 from shared.runtime.metrics import Metrics
 
 #: Octets a request's body may have, unless a route reads less.
@@ -13,13 +16,14 @@ MAX_BODY_BYTES = 64 * 1024
 
 
 class HttpServer:
-    """Serves routes with health, readiness and metrics beside them."""
+    """Serves routes with health, readiness, metrics and their documentation beside them."""
 
     def __init__(
         self,
+        name: ServiceName,
         host: str,
         port: int,
-        routes: Iterable[web.AbstractRouteDef],
+        routes: Sequence[Route],
         *,
         metrics: Metrics,
         why_not_ready: Callable[[], Awaitable[str | None]],
@@ -31,14 +35,9 @@ class HttpServer:
         self._why_not_ready = why_not_ready
         self._runner: web.AppRunner | None = None
         self.app = web.Application(middlewares=[problem_middleware], client_max_size=max_body_bytes)
-        self.app.add_routes(
-            [
-                web.get("/healthz", self._healthz),
-                web.get("/readyz", self._readyz),
-                web.get("/metrics", self._metricsz),
-                *routes,
-            ]
-        )
+        self.documents = Documents(name, ABOUT[name], [*routes, *self._routes()])
+        # The gateway's last route takes every address that is no other's.
+        self.app.add_routes(one.definition() for one in (*self._routes(), *self.documents.routes(), *routes))
 
     @property
     def port(self) -> int:
@@ -66,6 +65,24 @@ class HttpServer:
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await asyncio.wait_for(runner.cleanup(), 10)
+
+    def _routes(self) -> list[Route]:
+        def plain(summary: str, *answers: Answer) -> Operation:
+            return Operation(summary, answers, needs_engines=False, tag="For operators")
+
+        ready = shows(200, "It does.", "text/plain", example="ready\n")
+        unready = shows(503, "What is missing.", "text/plain", example="RabbitMQ is not connected\n")
+        figures = shows(200, "The figures.", "text/plain", example="boxoffice_outbox_pending 0.0\n")
+        return [
+            route(
+                "GET",
+                "/healthz",
+                self._healthz,
+                plain("Whether the process is alive", shows(200, "It is.", "text/plain", example="alive\n")),
+            ),
+            route("GET", "/readyz", self._readyz, plain("Whether this replica can do its work", ready, unready)),
+            route("GET", "/metrics", self._metricsz, plain("Figures for Prometheus", figures)),
+        ]
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(text="alive\n")

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 
 import structlog
-from aiohttp import web
 
 from shared.contracts.registry import ServiceName
+from shared.http.routes import Route
 from shared.http.server import MAX_BODY_BYTES, HttpServer
 from shared.messaging import store
 from shared.messaging.consumer import Consumer
@@ -69,9 +69,10 @@ class Service:
             self.settings.amqp_url, self.name, self.topology, self.handling, self.publisher, self.metrics
         )
 
-    def serve(self, routes: Sequence[web.AbstractRouteDef] = (), *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
-        """Answer these routes, besides health, readiness and metrics."""
+    def serve(self, routes: Sequence[Route] = (), *, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+        """Answer these routes, besides health, readiness, metrics and their documentation."""
         self._http = HttpServer(
+            self.name,
             self.settings.http_host,
             self.settings.http_port,
             routes,
@@ -86,17 +87,21 @@ class Service:
         return loop
 
     @property
-    def http_port(self) -> int:
-        """The port in use."""
-        assert self._http is not None
-        return self._http.port
-
-    async def start(self) -> None:
-        """Listen, and bring everything else up in the background: an engine that is away is waited for."""
+    def http(self) -> HttpServer:
+        """The server with all routes; one with only health, readiness and metrics if nothing else is served."""
         if self._http is None:
             self.serve()
         assert self._http is not None
-        await self._http.start()
+        return self._http
+
+    @property
+    def http_port(self) -> int:
+        """The port in use."""
+        return self.http.port
+
+    async def start(self) -> None:
+        """Listen, and bring everything else up in the background: an engine that is away is waited for."""
+        await self.http.start()
         self.publisher.start()
         self._bring_up = asyncio.create_task(self._come_up(), name=f"{self.name} start")
 

@@ -3,13 +3,24 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from shared.contracts.base import Message, Part, SoldEvent
 from shared.contracts.inventory import StockReservedV1, TierChangedV1
 from shared.contracts.registry import MESSAGES
-from shared.contracts.schemas import FOLDER, differing, main, orphans, path_of, render, schema_of, write
+from shared.contracts.schemas import (
+    FOLDER,
+    differing,
+    main,
+    needs_new_version,
+    orphans,
+    path_of,
+    render,
+    schema_of,
+    write,
+)
 from tests.contract.changed_models import (
     breaking_changes,
     fields_of,
@@ -96,6 +107,15 @@ def test_a_field_named_like_a_word_of_json_schema_is_guarded_too(folder: Path) -
     event = {name: field for name, field in fields_of(SoldEvent).items() if name != "title"}
     changed = with_part(StockReservedV1, SoldEvent, rebuilt(SoldEvent, event | {"title": (bool, event["venue"][1])}))
     assert any("/SoldEvent/properties/title" in refusal for refusal in write([changed], folder))
+
+
+def test_a_field_may_be_described_and_its_limits_may_not_change() -> None:
+    def schema(**more: Any) -> dict[str, Any]:
+        return {"properties": {"note": {"anyOf": [{"type": "string", **more}, {"type": "null"}]}}}
+
+    assert needs_new_version(schema(), schema(description="Said by the buyer.")) == []
+    assert needs_new_version(schema(maxLength=5), schema(maxLength=6))
+    assert needs_new_version(schema(), schema(maxLength=6))
 
 
 @pytest.mark.parametrize("model", BY_TYPE)
