@@ -100,6 +100,8 @@ class OrderView(_Body):
     payment_url: str | None = None
     tickets: tuple[TicketView, ...] = ()
     refunds: tuple[RefundView, ...] = ()
+    #: Tickets that were issued again to somebody else. They are not valid any more.
+    passed_on_numbers: tuple[int, ...] = ()
     #: The server's clock, so that a countdown does not depend on the buyer's.
     server_time: datetime
 

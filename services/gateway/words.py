@@ -101,6 +101,9 @@ def _pending(order: OrderView) -> State:
 
 
 def _paid(order: OrderView) -> State:
+    if not order.tickets and order.passed_on_numbers:
+        text = "Whoever holds them now has them by e-mail. The codes you had are not valid any more."
+        return State("Your tickets were passed on", text, "over", "✓")
     if not order.tickets:
         return State("Paid. Thank you!", "Your tickets are being made. This takes a moment.", "good", "✓")
     if all(ticket.revoked for ticket in order.tickets):

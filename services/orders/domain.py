@@ -139,8 +139,11 @@ def _on_tickets_issued(decision: Decision, message: TicketsIssuedV1, _: datetime
     order = decision.order
     if order.status == "pending":
         _put_aside(decision, message)
-    elif order.status in PAID and order.details.tickets is None:
-        decision.order = order.learn(tickets=message.tickets)
+    elif order.status in PAID:
+        # Each message lists what was valid when it was written, and they come in any order: a ticket once heard of is
+        # kept, and the newest of a place counts.
+        known = {one.number: one for one in (*message.tickets, *(order.details.tickets or ()))}
+        decision.order = order.learn(tickets=tuple(known[number] for number in sorted(known)))
 
 
 def _on_tickets_revoked(decision: Decision, message: TicketsRevokedV1, _: datetime) -> None:

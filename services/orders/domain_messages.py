@@ -2,7 +2,15 @@
 
 from typing import Any
 
-from services.orders.domain_order import PAID, Order, RefundRecord, amount_of, returned_lines
+from services.orders.domain_order import (
+    PAID,
+    Order,
+    RefundRecord,
+    amount_of,
+    current_tickets,
+    passed_on,
+    returned_lines,
+)
 from shared.contracts.base import Message
 from shared.contracts.orders import (
     OrderCancelledV1,
@@ -98,12 +106,18 @@ def view(order: Order) -> OrderChangedV1:
         created_at=order.created_at,
         expires_at=order.expires_at,
         paid_at=order.paid_at,
-        tickets=tuple(one for one in details.tickets or () if one.number not in details.revoked_numbers),
+        # A ticket with an address of its own is its holder's: the buyer must not see its code.
+        tickets=tuple(
+            one
+            for place, one in sorted(current_tickets(order).items())
+            if place not in details.revoked_numbers and one.email is None
+        ),
         revoked_numbers=details.revoked_numbers,
         refunds=tuple(
             RefundView.model_validate(one.model_dump(include={"charge_id", "amount_kobo", "purpose", "status"}))
             for one in details.refunds
         ),
+        passed_on_numbers=tuple(one for one in passed_on(order) if one not in details.revoked_numbers),
     )
 
 

@@ -1,6 +1,7 @@
 """What an order is. Pure values."""
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -59,8 +60,9 @@ class Details(BaseModel):
     tier_id: UUID | None = None
     payment_reference: str | None = None
     paying_started: bool | None = None
+    #: All tickets ever heard of, also those that were issued again since; ``None`` before any.
     tickets: tuple[IssuedTicket, ...] | None = None
-    #: Ticket numbers that an organiser wants revoked, that are, and that ticketing refused to revoke.
+    #: Places (see ``places_of``) that an organiser wants revoked, that are, and that ticketing refused to revoke.
     revoke_numbers: tuple[int, ...] = ()
     revoked_numbers: tuple[int, ...] = ()
     refused_numbers: tuple[int, ...] = ()
@@ -97,19 +99,46 @@ class Order:
         return replace(self, details=self.details.model_copy(update=details))
 
 
+# A place keeps the number of its first ticket for ever: that is the name by which it is revoked and refunded. A ticket
+# that is issued again has a number of its own, and names its place.
+
+
 def ticket_numbers(order: Order) -> range:
-    """The numbers of all the order's tickets: they run over its lines from 1."""
+    """The order's places, as the numbers of their first tickets: they run over its lines from 1."""
     return range(1, sum(line.quantity for line in order.details.lines) + 1)
 
 
+def place_of(ticket: IssuedTicket) -> int:
+    """The place that a ticket is for."""
+    return ticket.place or ticket.number
+
+
+def places_of(order: Order, numbers: Iterable[int]) -> tuple[int, ...] | None:
+    """The places of tickets by any number they ever had, each once; ``None`` when one is no ticket of this order."""
+    known = {number: number for number in ticket_numbers(order)}
+    known |= {ticket.number: place_of(ticket) for ticket in order.details.tickets or ()}
+    asked = list(numbers)
+    return tuple(sorted({known[number] for number in asked})) if known.keys() >= set(asked) else None
+
+
+def current_tickets(order: Order) -> dict[int, IssuedTicket]:
+    """The newest ticket heard of for each place. Numbers only rise, so the order of hearing does not matter."""
+    return {place_of(ticket): ticket for ticket in sorted(order.details.tickets or (), key=lambda one: one.number)}
+
+
+def passed_on(order: Order) -> tuple[int, ...]:
+    """The first numbers of places whose ticket somebody else holds now."""
+    return tuple(sorted(place for place, ticket in current_tickets(order).items() if ticket.email is not None))
+
+
 def line_of_number(order: Order) -> dict[int, PricedLine]:
-    """Which line each ticket number belongs to."""
+    """Which line each place belongs to."""
     lines = [line for line in order.details.lines for _ in range(line.quantity)]
     return dict(enumerate(lines, start=1))
 
 
 def amount_of(order: Order, numbers: tuple[int, ...]) -> int:
-    """What these tickets cost, in kobo."""
+    """What these places cost, in kobo."""
     lines = line_of_number(order)
     return sum(lines[number].price_kobo for number in numbers if number in lines)
 

@@ -117,6 +117,10 @@ class IssuedTicket(Part):
     tier_name: Name
     code: Annotated[str, StringConstraints(min_length=10, max_length=64)]
     qr: Annotated[str, StringConstraints(min_length=10, max_length=1_024)]
+    #: For a ticket that was issued again: the number of the first ticket of its place. Absent: ``number`` itself.
+    place: TicketNumber | None = None
+    #: Its holder's address, where that is not the order's.
+    email: Email | None = None
 
 
 Items = Annotated[tuple[Item, ...], Field(min_length=1, max_length=MAX_LINES)]

@@ -162,3 +162,5 @@ class OrderChangedV1(OrderMessage):
     tickets: tuple[IssuedTicket, ...] = ()
     revoked_numbers: tuple[TicketNumber, ...] = ()
     refunds: tuple[RefundView, ...] = ()
+    #: Tickets that were issued again to somebody else: they are not valid, and the new ones are not the buyer's.
+    passed_on_numbers: tuple[TicketNumber, ...] = ()
