@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from services.mailer.settings import MailerSettings
 from services.ticketing.settings import TicketingSettings
 from shared.contracts.base import IssuedTicket, PricedLine, SoldEvent
-from shared.contracts.orders import OrderPaidV1
+from shared.contracts.orders import OrderExpiredV1, OrderPaidV1
 from shared.contracts.ticketing import TicketsIssuedV1
 from shared.runtime.ids import new_id
 
@@ -90,6 +90,18 @@ def tickets_issued(numbers: Sequence[int] = (1, 2), *, serial: int = 0, **change
         ),
     }
     return TicketsIssuedV1(**(values | changes))
+
+
+def expired_order(*, paying_started: bool = True, **changes: Any) -> OrderExpiredV1:
+    """The end of an order nobody paid in time."""
+    values: dict[str, Any] = {
+        "order_id": new_id(),
+        "reference": "VM9KHU",
+        "expires_at": datetime.now(UTC),
+        "paying_started": paying_started,
+        "email": "ada@example.com",
+    }
+    return OrderExpiredV1(**(values | changes))
 
 
 def ticketing_settings(database_url: str, amqp_url: str = "amqp://unused", **changes: Any) -> TicketingSettings:

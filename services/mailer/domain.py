@@ -115,6 +115,7 @@ def tickets_mail(issued: TicketsIssuedV1, tickets: Iterable[IssuedTicket], trace
             "reference": issued.reference,
             "event": issued.event.model_dump(mode="json"),
             "tickets": [ticket.model_dump(mode="json") for ticket in listed],
+            "places": len(issued.tickets),
         },
         traceparent=traceparent,
     )

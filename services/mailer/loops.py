@@ -101,10 +101,9 @@ class Sender:
     async def _send_claim(self, connection: SmtpConnection, claim: Claim) -> None:
         try:
             for mail in claim.mails:
-                # A try takes a connection and a mail at most; what cannot end within the lease is not begun.
-                if time.monotonic() + 2 * self._settings.smtp_timeout_seconds > claim.until:
+                outcome = await self._send(connection, mail, claim.until)
+                if outcome is None:
                     return
-                outcome = await self._send(connection, mail)
                 await self._record(mail, outcome, claim.claimant)
                 del claim.open[mail.id]
         finally:
@@ -112,12 +111,17 @@ class Sender:
             if claim.open:
                 await self._release(claim)
 
-    async def _send(self, connection: SmtpConnection, mail: Mail) -> Outcome:
+    async def _send(self, connection: SmtpConnection, mail: Mail, until: float) -> Outcome | None:
+        """What became of a mail; ``None`` when there is no time for it in this lease. Raises ServerAway."""
         try:
             message = await asyncio.to_thread(self._renderer.render, mail)
         except Exception as error:  # noqa: BLE001 - one mail that cannot be written must not stop the others
             _log.exception("a mail cannot be written", mail_id=str(mail.id), kind=mail.kind)
             return Failed(f"the mail could not be written: {type(error).__name__}")
+        # Many pages take a while to draw, and a try takes a connection and a mail at most: what cannot end within the
+        # lease is not begun.
+        if time.monotonic() + 2 * self._settings.smtp_timeout_seconds > until:
+            return None
         await connection.open()
         refusal = await connection.send(message, sender=self._envelope_sender, recipient=mail.email)
         return Sent() if refusal is None else self._decide(refusal, mail)

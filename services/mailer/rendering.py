@@ -1,7 +1,8 @@
-"""Turns a stored mail into what is sent: text, HTML, and each ticket's QR as an image within it."""
+"""Turns a stored mail into what is sent: text, HTML with each ticket's QR, pages to print, a date for the calendar."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime, parseaddr
@@ -12,16 +13,24 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import segno
+import structlog
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from services.mailer.calendar_file import Entry, calendar_file
 from services.mailer.domain import Kind
+from services.mailer.printing import Page, Printable, Printer
 from services.mailer.settings import MailerSettings
 from services.mailer.store import Mail
 from shared.http.tokens import Tokens
 from shared.runtime.settings import parse_keys
 
-#: Images in one mail; further tickets are listed with their codes. A mail stays under a megabyte.
+_log = structlog.get_logger()
+
+#: Images in one mail; further tickets are listed with their codes.
 MOST_IMAGES = 100
+#: Pages of the PDF; a larger order's mail says how many there are. So a PDF has some megabytes at most, and takes a
+#: thread some seconds.
+MOST_PAGES = 300
 #: Characters of a subject; longer titles are cut.
 _SUBJECT_CHARACTERS = 150
 
@@ -53,11 +62,36 @@ def one_line(text: str, most: int = _SUBJECT_CHARACTERS) -> str:
     return line if len(line) <= most else line[: most - 1].rstrip() + "…"
 
 
-def qr_png(text: str) -> bytes:
-    """The QR as a PNG with its quiet zone, 6 pixels a module."""
-    picture = BytesIO()
-    segno.make(text, error="m", micro=False, boost_error=False).save(picture, kind="png", scale=6, border=4)
-    return picture.getvalue()
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A QR drawn for the screen and for paper, both with the quiet zone that a scanner needs."""
+
+    png: bytes
+    svg: str
+
+
+def draw_qr(text: str) -> Drawn:
+    """Draw a QR: 6 pixels a module as PNG, and as SVG for any size."""
+    # Looking for the best of eight masks takes four fifths of the time, to break up patterns that plain text makes.
+    # What is signed looks like chance under any mask.
+    code = segno.make(text, error="m", micro=False, boost_error=False, mask=0)
+    png, svg = BytesIO(), BytesIO()
+    code.save(png, kind="png", scale=6, border=4)
+    code.save(svg, kind="svg", border=4, xmldecl=False)
+    return Drawn(png.getvalue(), svg.getvalue().decode())
+
+
+def told_times(starts_at: datetime, ends_at: datetime) -> str:
+    """When an event begins and ends, in the zone of ``starts_at``, which is named."""
+    begins = f"{starts_at:%A}, {starts_at.day} {starts_at:%B %Y, %H:%M}"
+    same_night = ends_at - starts_at < timedelta(days=1)
+    ends = f"{ends_at:%H:%M}" if same_night else f"{ends_at:%A}, {ends_at.day} {ends_at:%B %Y, %H:%M}"
+    return f"{begins} to {ends} ({starts_at.tzinfo})"
+
+
+def which_of(number: int, places: int) -> str:
+    """A ticket's place, as in "2 of 4"; alone where not all of them are known."""
+    return f"{number} of {places}" if number <= places else str(number)
 
 
 class Renderer:
@@ -69,6 +103,7 @@ class Renderer:
         self._storefront_url = settings.storefront_url
         self._tokens = Tokens(parse_keys(settings.token_keys)) if settings.token_keys is not None else None
         self._zone = ZoneInfo(settings.timezone)
+        self._printer = Printer()
         self._templates = Environment(
             loader=FileSystemLoader(Path(__file__).with_name("templates")),
             autoescape=select_autoescape(["html"]),
@@ -87,24 +122,74 @@ class Renderer:
         message["Date"] = format_datetime(mail.created_at)
         message["Message-ID"] = f"<{mail.id}@{self._domain}>"
         message["Auto-Submitted"] = "auto-generated"
+        drawn = [draw_qr(ticket["qr"]) for ticket in facts["tickets"][:MOST_PAGES]]
+        pdf = self._print(mail, facts, drawn)
+        facts["pages"] = 0 if pdf is None else len(drawn)
         message.set_content(self._templates.get_template(f"{mail.kind}.txt").render(facts))
         message.add_alternative(self._templates.get_template(f"{mail.kind}.html").render(facts), subtype="html")
-        self._add_images(message, facts["tickets"])
+        self._add_images(message, facts["tickets"], drawn)
+        if pdf is not None:
+            message.add_attachment(
+                pdf, maintype="application", subtype="pdf", filename=f"tickets-{facts['reference']}.pdf"
+            )
+        if mail.kind == "tickets":
+            self._add_calendar(message, mail)
         return message
 
-    def _add_images(self, message: EmailMessage, tickets: list[dict[str, Any]]) -> None:
+    def _print(self, mail: Mail, facts: Mapping[str, Any], drawn: list[Drawn]) -> bytes | None:
+        """The tickets' PDF. Codes and QRs are in the mail too, so it goes without a PDF before it does not go."""
+        if not drawn:
+            return None
+        order = Printable(
+            title=facts["title"],
+            times=facts["times"],
+            venue=facts["venue"],
+            reference=facts["reference"],
+            email=mail.email,
+        )
+        pages = [
+            Page(ticket["code"], ticket["tier_name"], ticket["which"], picture.svg)
+            for ticket, picture in zip(facts["tickets"], drawn, strict=False)
+        ]
+        try:
+            return self._printer.print(order, pages, made_at=mail.created_at)
+        except Exception:  # noqa: BLE001 - whatever the typesetter chokes on
+            _log.exception("tickets cannot be printed", mail_id=str(mail.id), order_id=str(mail.order_id))
+            return None
+
+    def _add_images(self, message: EmailMessage, tickets: list[dict[str, Any]], drawn: list[Drawn]) -> None:
         html = message.get_payload(1)
         assert isinstance(html, EmailMessage)
-        for ticket in tickets:
+        for ticket, picture in zip(tickets, drawn, strict=False):
             if ticket["cid"] is not None:
                 html.add_related(
-                    qr_png(ticket["qr"]),
+                    picture.png,
                     maintype="image",
                     subtype="png",
                     cid=f"<{ticket['cid']}>",
                     filename=f"{ticket['code']}.png",
                     disposition="inline",
                 )
+
+    def _add_calendar(self, message: EmailMessage, mail: Mail) -> None:
+        event = mail.data["event"]
+        entry = Entry(
+            uid=f"{mail.order_id}.{event['id']}@{self._domain}",
+            title=event["title"],
+            venue=event["venue"],
+            starts_at=datetime.fromisoformat(event["starts_at"]),
+            ends_at=datetime.fromisoformat(event["ends_at"]),
+            told_at=mail.created_at,
+            text=f"Your tickets are in a mail to {mail.email}: order {mail.data['reference']}.",
+        )
+        # As octets, since this format has its own ends of lines, and its own longest line.
+        message.add_attachment(
+            calendar_file(entry),
+            maintype="text",
+            subtype="calendar",
+            filename="event.ics",
+            params={"method": "PUBLISH", "charset": "utf-8"},
+        )
 
     def _facts_of(self, mail: Mail) -> dict[str, Any]:
         data = mail.data
@@ -117,11 +202,17 @@ class Renderer:
         if "event" in data:
             event = data["event"]
             facts["title"], facts["venue"] = event["title"], event["venue"]
-            facts["starts_at"] = self._local_time(event["starts_at"])
-            facts["ends_at"] = self._local_time(event["ends_at"])
+            starts_at, ends_at = (
+                datetime.fromisoformat(event[name]).astimezone(self._zone) for name in ("starts_at", "ends_at")
+            )
+            facts["times"] = told_times(starts_at, ends_at)
         if "tickets" in data:
             facts["tickets"] = [
-                {**ticket, "cid": f"{mail.id}.{ticket['number']}@{self._domain}" if position < MOST_IMAGES else None}
+                {
+                    **ticket,
+                    "which": which_of(ticket.get("place") or ticket["number"], data.get("places", 0)),
+                    "cid": f"{mail.id}.{ticket['number']}@{self._domain}" if position < MOST_IMAGES else None,
+                }
                 for position, ticket in enumerate(data["tickets"])
             ]
         if "amount_kobo" in data:
@@ -129,10 +220,6 @@ class Renderer:
             facts["reason"] = _REASONS[data["purpose"]]
             facts["payment_reference"] = data["payment_reference"]
         return facts
-
-    def _local_time(self, text: str) -> str:
-        moment = datetime.fromisoformat(text).astimezone(self._zone)
-        return f"{moment:%A}, {moment.day} {moment:%B %Y, %H:%M} ({self._zone.key})"
 
     def _order_url(self, order_id: UUID) -> str | None:
         if self._storefront_url is None or self._tokens is None:

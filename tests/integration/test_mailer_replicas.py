@@ -14,7 +14,7 @@ from shared.contracts.mailer import MailFailedV1
 from tests.databases import MakeDatabase
 from tests.harness import PATIENCE_SECONDS, Bench, Wire, running
 from tests.post import Post
-from tests.ticket_samples import mailer_settings, tickets_issued
+from tests.ticket_samples import expired_order, mailer_settings, tickets_issued
 from tests.waiting import until
 
 PROJECT = Path(__file__).parents[2]
@@ -53,7 +53,8 @@ async def test_two_replicas_send_each_of_400_mails_once(
             build(mailer_settings(url, post.url, engines.amqp_url, namespace=namespace, poll_seconds=0.2))
             for _ in range(2)
         ]
-        orders = [tickets_issued((1,), serial=serial, email=f"buyer{serial}@example.com") for serial in range(400)]
+        # Mails that cost nothing to write, so that both replicas are at the server all the time.
+        orders = [expired_order(email=f"buyer{serial}@example.com") for serial in range(400)]
         async with running(*replicas):
             for start in range(0, 400, 20):
                 await wire.publish(*orders[start : start + 20])
@@ -62,7 +63,7 @@ async def test_two_replicas_send_each_of_400_mails_once(
         # The replicas have drained: what they had begun is over.
         assert Counter(mail.to for mail in post.mails) == Counter(order.email for order in orders)
         shares = [
-            replica.metrics.registry.get_sample_value("boxoffice_mails_sent_total", {"kind": "tickets"})
+            replica.metrics.registry.get_sample_value("boxoffice_mails_sent_total", {"kind": "expired"})
             for replica in replicas
         ]
         print("shares", shares)

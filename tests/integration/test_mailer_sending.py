@@ -22,13 +22,12 @@ from services.mailer.service import build
 from services.mailer.settings import MailerSettings
 from shared.contracts.base import Message
 from shared.contracts.mailer import MailFailedV1
-from shared.contracts.orders import OrderExpiredV1
 from shared.contracts.payments import PaymentRefundedV1, RefundFailedV1, RefundStartedV1
 from shared.runtime.ids import new_id
 from tests.databases import MakeDatabase
 from tests.harness import Bench, Note, move_clock
 from tests.post import Post
-from tests.ticket_samples import mailer_settings, tickets_issued
+from tests.ticket_samples import expired_order, mailer_settings, tickets_issued
 from tests.waiting import until
 
 
@@ -83,16 +82,6 @@ def refund(model: type[RefundStartedV1 | PaymentRefundedV1 | RefundFailedV1]) ->
     )
 
 
-def expired(*, paying_started: bool) -> OrderExpiredV1:
-    return OrderExpiredV1(
-        order_id=new_id(),
-        reference="VM9KHU",
-        expires_at=datetime.now(UTC),
-        paying_started=paying_started,
-        email="ada@example.com",
-    )
-
-
 async def test_five_times_the_same_tickets_are_one_mail(bench: MailBench, post: Post) -> None:
     issued = tickets_issued()
     await bench.deliver(issued, issued)
@@ -140,7 +129,7 @@ async def test_every_order_of_arrival_gives_the_same_mails(bench: MailBench, pos
 
 
 async def test_only_a_buyer_who_went_to_pay_hears_of_the_expiry(bench: MailBench, post: Post) -> None:
-    await bench.deliver(expired(paying_started=False), expired(paying_started=True))
+    await bench.deliver(expired_order(paying_started=False), expired_order(paying_started=True))
     await bench.send()
     assert [mail.subject for mail in post.mails] == ["Your order VM9KHU was not paid in time"]
 

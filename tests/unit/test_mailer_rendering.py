@@ -1,16 +1,22 @@
 """What a mail says, and that nobody's title can make it say something else."""
 
 import re
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from typing import Any
+from zoneinfo import ZoneInfo
 
+import pypdfium2
 import pytest
+from icalendar import Calendar, Event
 
+from services.mailer import rendering
 from services.mailer.domain import Kind, tickets_mail
-from services.mailer.rendering import MOST_IMAGES, Renderer, format_money, one_line, qr_png
+from services.mailer.printing import Printer
+from services.mailer.rendering import MOST_IMAGES, Renderer, format_money, one_line, told_times
 from services.mailer.store import Mail
 from shared.contracts.ticketing import TicketsIssuedV1
 from shared.http.tokens import Tokens
@@ -52,6 +58,13 @@ def sent(mail: Mail) -> EmailMessage:
     return message
 
 
+def attached(message: EmailMessage, content_type: str) -> bytes:
+    (part,) = [part for part in message.iter_attachments() if part.get_content_type() == content_type]
+    octets = part.get_payload(decode=True)
+    assert isinstance(octets, bytes)
+    return octets
+
+
 def body(message: EmailMessage, kind: str) -> str:
     part = message.get_body((kind,))
     assert part is not None
@@ -65,7 +78,12 @@ def test_tickets_have_title_time_venue_codes_and_a_picture_each() -> None:
     assert message["From"] == "Boxoffice <tickets@boxoffice.example>"
     assert message["To"] == "ada@example.com"
     text, html = body(message, "plain"), body(message, "html")
-    for said in ("Lagos Nights", "Eko Hall", "Saturday, 17 May 2031, 20:00 (Africa/Lagos)", "222222-002-f3a2b1c0"):
+    for said in (
+        "Lagos Nights",
+        "Eko Hall",
+        "Saturday, 17 May 2031, 20:00 to 01:00 (Africa/Lagos)",
+        "222222-002-f3a2b1c0",
+    ):
         assert said in text
         assert said in html
     pictures = [part for part in message.walk() if part.get_content_type() == "image/png"]
@@ -116,7 +134,8 @@ def test_many_tickets_keep_the_mail_small_and_lose_no_code() -> None:
     assert len(pictures) == MOST_IMAGES
     html = body(message, "html")
     assert all(ticket.code in html for ticket in issued.tickets)
-    assert len(message.as_bytes()) < 1_000_000
+    assert "the first" not in html
+    assert len(message.as_bytes()) < 2_000_000
 
 
 @pytest.mark.parametrize("kind", ["refund_started", "refunded", "refund_failed"])
@@ -155,5 +174,92 @@ def test_a_header_is_one_line_and_bounded() -> None:
     assert len(one_line("x" * 500)) == 150
 
 
-def test_a_qr_is_a_png() -> None:
-    assert qr_png("BX1." + "A" * 190).startswith(PNG)
+def test_more_tickets_than_pages_are_named_and_keep_their_codes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "MOST_PAGES", 3)
+    issued = tickets_issued(range(1, 6))
+    message = sent(ticket_mail(issued))
+    for form in ("plain", "html"):
+        assert "a page for each of the first 3." in body(message, form)
+        assert all(ticket.code in body(message, form) for ticket in issued.tickets)
+    with pypdfium2.PdfDocument(attached(message, "application/pdf")) as pdf:
+        assert len(pdf) == 3
+
+
+def test_tickets_that_cannot_be_printed_are_mailed_without_a_pdf(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> bytes:
+        raise RuntimeError("out of ink")
+
+    monkeypatch.setattr(Printer, "print", fail)
+    message = sent(ticket_mail(tickets_issued((1,))))
+    assert [part.get_content_type() for part in message.iter_attachments()] == ["text/calendar"]
+    assert "PDF" not in body(message, "plain") + body(message, "html")
+    assert "222222-001-f3a2b1c0" in body(message, "plain")
+
+
+def test_a_ticket_is_numbered_among_the_places_of_its_order() -> None:
+    issued = tickets_issued((1, 2, 3))
+    alone = mail_of("tickets", dict(tickets_mail(issued, issued.tickets[1:2], None).data))
+    assert "2 of 3" in body(sent(alone), "plain")
+    reissued = mail_of("tickets", dict(alone.data) | {"places": 1})
+    assert " of " not in body(sent(reissued), "plain").split("Each code")[0]
+
+
+@pytest.mark.parametrize(
+    ("hours", "told"),
+    [
+        (5, "Saturday, 17 May 2031, 20:00 to 01:00 (Africa/Lagos)"),
+        (26, "Saturday, 17 May 2031, 20:00 to Sunday, 18 May 2031, 22:00 (Africa/Lagos)"),
+    ],
+)
+def test_an_event_over_days_ends_on_a_named_day(hours: int, told: str) -> None:
+    starts_at = datetime(2031, 5, 17, 20, 0, tzinfo=ZoneInfo("Africa/Lagos"))
+    assert told_times(starts_at, starts_at + timedelta(hours=hours)) == told
+
+
+def test_only_a_mail_with_tickets_has_something_attached() -> None:
+    attachments = [part.get_filename() for part in sent(ticket_mail(tickets_issued((1,)))).iter_attachments()]
+    assert attachments == ["tickets-222222.pdf", "event.ics"]
+    for mail in (refund_mail("refunded"), mail_of("expired", {"reference": "VM9KHU"})):
+        assert list(sent(mail).iter_attachments()) == []
+
+
+def test_a_repeated_mail_has_the_same_pages() -> None:
+    mail = ticket_mail(tickets_issued((1, 2)))
+    assert attached(sent(mail), "application/pdf") == attached(sent(mail), "application/pdf")
+
+
+def calendar_of(mail: Mail) -> tuple[Calendar, Event]:
+    calendar = Calendar.from_ical(attached(sent(mail), "text/calendar"))
+    assert isinstance(calendar, Calendar)
+    assert calendar.errors == []
+    (event,) = calendar.events
+    assert event.errors == []
+    return calendar, event
+
+
+def test_a_calendar_reads_the_event_as_it_was_meant() -> None:
+    title = "Drums; bass, \\ more\\n\u200b and \u1ecclá 🎉 " + "x" * 120
+    issued = tickets_issued((1, 2), event=sold_event(title=title, venue="Eko, Hall; 2"))
+    calendar, event = calendar_of(ticket_mail(issued))
+    assert calendar["METHOD"] == "PUBLISH"
+    assert (event["SUMMARY"], event["LOCATION"]) == (title, "Eko, Hall; 2")
+    assert (event.start, event.end) == (issued.event.starts_at, issued.event.ends_at)
+    octets = attached(sent(ticket_mail(issued)), "text/calendar")
+    assert b"DTSTART:20310517T190000Z\r\nDTEND:20310518T000000Z\r\n" in octets
+    assert max(len(line) for line in octets.split(b"\r\n")) <= 75
+
+
+def test_an_order_has_an_event_in_the_calendar_once_and_the_last_mail_about_it_counts() -> None:
+    issued = tickets_issued((1, 2))
+    first = ticket_mail(issued)
+    later = replace(first, id=new_id(), created_at=first.created_at + timedelta(minutes=90))
+    (_, told), (_, told_again) = calendar_of(first), calendar_of(later)
+    assert told["UID"] == told_again["UID"] == f"{first.order_id}.{issued.event.id}@boxoffice.example"
+    assert told_again.sequence > told.sequence > 0
+    assert calendar_of(ticket_mail(tickets_issued((1,))))[1]["UID"] != told["UID"]
+
+
+def test_a_calendar_that_is_shared_opens_no_order() -> None:
+    octets = attached(sent(ticket_mail(tickets_issued((1,)))), "text/calendar").replace(b"\r\n ", b"")
+    assert b"token" not in octets
+    assert b"f3a2b1c0" not in octets
