@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from boxoffice import messages_page
 from deploy.local.plan import Secrets, Wiring, service_environment
 from shared.contracts.registry import SERVICES, ServiceName
 from shared.http.openapi import render
 from shared.http.server import HttpServer
+from shared.messaging import asyncapi
 
 FOLDER = Path(__file__).parents[1] / "docs" / "api"
 
@@ -48,23 +50,33 @@ def build_server(service: ServiceName, **settings: Any) -> HttpServer:
 
 def documents() -> dict[str, bytes]:
     """Every document by the name of its file."""
-    return {f"{service}.openapi.json": render(build_server(service).documents.document()) for service in SERVICES}
+    messages = asyncapi.make_document()
+    return {
+        **{f"{service}.openapi.json": render(build_server(service).documents.document()) for service in SERVICES},
+        "asyncapi.json": render(messages),
+        "messages.md": messages_page.render(messages).encode(),
+    }
 
 
 def differing(wanted: Mapping[str, bytes], folder: Path = FOLDER) -> list[str]:
     """Files that are not what they should be, or should not be there."""
-    there = {path.name: path.read_bytes() for path in folder.glob("*.json")}
+    there = {path.name: path.read_bytes() for path in _made(folder)}
     return sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
 
 
 def write(wanted: Mapping[str, bytes], folder: Path = FOLDER) -> None:
     """Write every document, and take away what is none."""
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob("*.json"):
+    for path in _made(folder):
         if path.name not in wanted:
             path.unlink()
     for name, body in wanted.items():
         (folder / name).write_bytes(body)
+
+
+def _made(folder: Path) -> list[Path]:
+    """What is there and made by this; the README beside it is not."""
+    return sorted(path for path in folder.glob("*") if path.suffix == ".json" or path.name == "messages.md")
 
 
 def main(arguments: list[str], folder: Path = FOLDER) -> int:

@@ -26,7 +26,7 @@ _WORDS = frozenset({"description", "title"})
 _NAMES = frozenset({"properties", "$defs"})
 
 
-class _Strict(GenerateJsonSchema):
+class StrictSchema(GenerateJsonSchema):
     """JSON Schema has no word for these two constraints, and losing one must not go unnoticed."""
 
     def int_schema(self, schema: core_schema.IntSchema) -> JsonSchemaValue:
@@ -39,7 +39,7 @@ class _Strict(GenerateJsonSchema):
 
 def schema_of(model: type[Message]) -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of one model, as readers see it, with the kind of exchange it travels by."""
-    schema = model.model_json_schema(mode="validation", schema_generator=_Strict)
+    schema = model.model_json_schema(mode="validation", schema_generator=StrictSchema)
     return schema | {"$id": f"urn:boxoffice:{model.TYPE}", "x-exchange": "commands" if model.COMMAND else "events"}
 
 
