@@ -130,9 +130,9 @@ class PaymentHandlers:
 
     async def on_tickets_issued(self, tx: Transaction, events: Sequence[Event[TicketsIssuedV1]]) -> None:
         """The charge the tickets name is covered, and asks no more."""
-        charges = {event.data.order_id: event.data.charge_id for event in events if event.data.charge_id is not None}
+        charges = {event.data.order_id: event.data.charge_id for event in events}
         await store.mark_ticketed(tx.connection, charges=charges)
-        answers = [(charge_id, order_id) for order_id, charge_id in charges.items()]
+        answers = [(charge_id, order_id) for order_id, charge_id in charges.items() if charge_id is not None]
         await store_money.answer_charges(tx.connection, answers=answers, answer="paid")
 
     async def on_refund_requested(self, tx: Transaction, events: Sequence[Event[RefundRequestedV1]]) -> None:

@@ -10,7 +10,7 @@ from prometheus_client import Counter
 
 from services.payments import store, store_money
 from services.payments.domain import Facts, Gone
-from services.payments.operations import COME_BACK, LIST_CASES, PAY, RECEIVE_WEBHOOK, SHOW_PAYMENT
+from services.payments.operations import COME_BACK, PAY, RECEIVE_WEBHOOK, SHOW_PAYMENT
 from services.payments.pages import HEADERS, answer, wants_json
 from services.payments.paying import Busy, Page, Paying, RefusedByProvider
 from services.payments.settings import PaymentsSettings
@@ -27,8 +27,6 @@ _log = structlog.get_logger()
 
 #: Octets a webhook may have.
 MAX_BODY_BYTES = 1024 * 1024
-#: Open cases one answer lists.
-MAX_CASES = 1000
 
 _GONE = {
     "order_over": ("This order is over", "It can no longer be paid. If money was taken, it goes back by itself."),
@@ -80,7 +78,6 @@ class Routes:
             route("POST", "/webhooks/paystack", self.receive_webhook, RECEIVE_WEBHOOK),
             route("GET", "/payments/callback", self.come_back, COME_BACK, allow_head=False),
             route("GET", "/v1/admin/payments/{order_id}", self.show_payment, SHOW_PAYMENT),
-            route("GET", "/v1/admin/cases", self.list_cases, LIST_CASES),
         ]
 
     async def pay(self, request: web.Request) -> web.Response:
@@ -165,14 +162,6 @@ class Routes:
                 "refunds": await store_money.list_refunds_of_order(tx.connection, order_id=order_id),
             }
         return _rows_response(document)
-
-    async def list_cases(self, request: web.Request) -> web.Response:
-        """Open cases, the oldest first, each with its age in seconds."""
-        require_role(request, self._roles, "operator", "organiser")
-        async with self._transactions.begin() as tx:
-            cases = await store_money.list_cases(tx.connection, limit=MAX_CASES)
-            totals = await store_money.count_cases(tx.connection)
-        return _rows_response({"cases": cases, "totals": totals})
 
 
 def _rows_response(document: object) -> web.Response:

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel
 
 from services.payments.domain import Attempt, ChargeVerdict, Payment
-from shared.contracts.base import ChargeId, Currency, Kobo, PaymentReference, RefundPurpose
+from shared.contracts.base import ChargeId, Kobo, PaymentReference, RefundPurpose
 from shared.http.routes import (
     SAMPLE_ID,
     Answer,
@@ -87,37 +87,6 @@ class PaymentBooks(BaseModel):
     refunds: list[RefundRow]
 
 
-class OpenCase(BaseModel):
-    """Money that is covered by neither tickets nor a finished refund, or a refund that needs a person."""
-
-    kind: str
-    charge_id: ChargeId
-    order_id: UUID | None
-    reference: str
-    amount_kobo: Kobo
-    currency: Currency
-    why: str | None
-    opened_at: datetime
-    age_seconds: float
-
-
-class CaseTotal(BaseModel):
-    """All open cases of one kind and currency."""
-
-    kind: str
-    currency: Currency
-    cases: int
-    amount_kobo: Kobo
-    oldest_seconds: float
-
-
-class OpenCases(BaseModel):
-    """At most 1000 cases, the oldest first, and how many there are in all."""
-
-    cases: list[OpenCase]
-    totals: list[CaseTotal]
-
-
 _CHARGE: dict[str, Any] = {
     "charge_id": "4099260516",
     "reference": "bx-019a8f3c-1",
@@ -177,19 +146,6 @@ _BOOKS: dict[str, Any] = {
     ],
     "refunds": [],
 }
-_CASES: dict[str, Any] = {
-    "cases": [{**_CHARGE, "kind": "charge_without_answer", "opened_at": _WHEN, "age_seconds": 2.5}],
-    "totals": [
-        {
-            "kind": "charge_without_answer",
-            "currency": "NGN",
-            "cases": 1,
-            "amount_kobo": 1_000_000,
-            "oldest_seconds": 2.5,
-        }
-    ],
-}
-
 PAY_TOKEN = Scheme(
     "pay_token", {"type": "apiKey", "in": "query", "name": "token", "description": "In the link; it only pays."}
 )
@@ -278,12 +234,6 @@ SHOW_PAYMENT = Operation(
         gives(200, PaymentBooks, "The payment, its attempts, charges and refunds.", example=_BOOKS),
         refuses(404, "No such payment.", "not_found"),
     ),
-    roles=("operator", "organiser"),
-    tag="For operators",
-)
-LIST_CASES = Operation(
-    "Open cases",
-    (gives(200, OpenCases, "At most 1000, the oldest first.", example=_CASES),),
     roles=("operator", "organiser"),
     tag="For operators",
 )

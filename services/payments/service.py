@@ -5,6 +5,8 @@ from services.payments.budget import Budgets
 from services.payments.finalise import Finalisation, Wakes
 from services.payments.handlers import PaymentHandlers
 from services.payments.http import MAX_BODY_BYTES, Routes
+from services.payments.http_ledger import LedgerRoutes
+from services.payments.ledger import Books
 from services.payments.loops import AskAgain, CountCases, TakeUpReceipts
 from services.payments.paying import Paying
 from services.payments.paystack import Paystack
@@ -19,7 +21,11 @@ from shared.runtime.service import Service
 from shared.runtime.settings import parse_keys, parse_roles
 
 #: Seconds between two counts of the open cases.
-CASES_SECONDS = 10.0
+CASES_SECONDS = 5.0
+#: Seconds between two looks at all sums; they read every charge.
+LEDGER_SECONDS = 60.0
+
+Periodic = Verifying | Refunding | AskAgain | TakeUpReceipts | CountCases | Books
 
 
 class PaymentsService(Service):
@@ -51,9 +57,10 @@ class PaymentsService(Service):
         self.asking = AskAgain(self.transactions, self.metrics, settings)
         self.receipts = TakeUpReceipts(self.transactions, webhooks)
         self.cases = CountCases(self.transactions, self.metrics)
+        self.books = Books(self.transactions, self.metrics)
         self.paying = Paying(self.transactions, self.paystack, self.budgets, self.verifying, arrivals, tokens, settings)
 
-        def loop(name: str, run: Verifying | Refunding | AskAgain | TakeUpReceipts | CountCases, every: float) -> Loop:
+        def loop(name: str, run: Periodic, every: float) -> Loop:
             return self.add_loop(Loop(name, run.run_once, interval_seconds=every, clock=self.clock))
 
         poll = settings.poll_seconds
@@ -62,18 +69,21 @@ class PaymentsService(Service):
         ask_loop = loop("ask again", self.asking, poll)
         loop("take up receipts", self.receipts, poll)
         loop("count cases", self.cases, CASES_SECONDS)
+        loop("add up the ledger", self.books, LEDGER_SECONDS)
         self.consume(PaymentHandlers(settings, finalisation, wakes).all())
+        roles = parse_roles(settings.admin_tokens)
         routes = Routes(
             self.transactions,
             self.paying,
             self.verifying,
             webhooks,
             tokens,
-            parse_roles(settings.admin_tokens),
+            roles,
             settings,
             self.metrics,
         )
-        self.serve(routes.all(), max_body_bytes=MAX_BODY_BYTES)
+        ledger_routes = LedgerRoutes(self.transactions, self.books, roles)
+        self.serve([*routes.all(), *ledger_routes.all()], max_body_bytes=MAX_BODY_BYTES)
 
     async def stop(self) -> None:
         """Drain, then close the connections to Paystack."""

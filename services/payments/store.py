@@ -55,6 +55,8 @@ async def fill_payments(connection: Connection, *, reserved: Sequence[Event[Stoc
         [event.data.email for event in reserved],
         [event.data.expires_at for event in reserved],
         [event.traceparent for event in reserved],
+        [event.data.event.id for event in reserved],
+        [event.data.event.title for event in reserved],
     )
 
 
@@ -84,8 +86,8 @@ async def mark_abandoned(connection: Connection, *, order_id: UUID) -> Payment |
     return None if row is None else _payment(row)
 
 
-async def mark_ticketed(connection: Connection, *, charges: Mapping[UUID, str]) -> None:
-    """Write which charge each order's tickets name."""
+async def mark_ticketed(connection: Connection, *, charges: Mapping[UUID, str | None]) -> None:
+    """Write that orders have their tickets, and which charge those name."""
     await connection.execute(SQL["mark_ticketed"], list(charges), list(charges.values()))
 
 

@@ -230,7 +230,8 @@ def staff(names: Mapping[str, str]) -> list[Bad]:
                    "GET /v1/admin/orders?email=a", f"GET /v1/admin/orders/{NOTHING}",
                    f"POST /v1/admin/orders/{names['paid']}/refund"],
         "ticketing": [f"GET /v1/admin/orders/{names['paid']}/tickets"],
-        "payments": [f"GET /v1/admin/payments/{names['paid']}", "GET /v1/admin/cases"],
+        "payments": [f"GET /v1/admin/payments/{names['paid']}", "GET /v1/admin/cases",
+                     "GET /v1/admin/ledger", "POST /v1/admin/cases/mismatch:1/close"],
     }  # fmt: skip
     happening = {"title": "A", "venue": "B", "starts_at": "2031-05-01T19:00:00Z", "ends_at": "2031-05-01T23:00:00Z"}
     place = {"name": "VIP", "capacity": 5, "price_kobo": 5000}
@@ -280,6 +281,11 @@ def staff(names: Mapping[str, str]) -> list[Bad]:
           for query in ("", "?email=", "?email=a%00b", "?reference=%00")),
         Bad("no tickets", "ticketing", f"GET /v1/admin/orders/{NOTHING}/tickets", 404, "not_found", None, ours),
         Bad("keys by POST", "ticketing", "POST /v1/keys", 405, "method_not_allowed"),
+        Bad("no case", "payments", "POST /v1/admin/cases/mismatch:1/close", 404, "not_found", b'{"reason":"why"}',
+            {**JSON, **bearer(SECRETS.operator_token)}),
+        *(Bad(f"close {body!r}", "payments", "POST /v1/admin/cases/mismatch:1/close", 422, "invalid", body,
+              {**JSON, **bearer(SECRETS.operator_token)})
+          for body in (b"{}", b'{"reason":"x"}', b'{"reason":"a\\u0000bc"}', b'{"reason":7}', b"[]")),
         Bad("no payment", "payments", f"GET /v1/admin/payments/{NOTHING}", 404, "not_found", None, ours),
     ]  # fmt: skip
 

@@ -19,7 +19,16 @@ from tests.integration.payments_support import settings
 from tests.samples import EARLIER, EMAIL, LATER, expired, issued, paid, reference_of, reserved
 
 #: Columns that say when, not what.
-MOMENTS = {"order_id", "traceparent", "closed_at", "deadline_at", "abandoned_at", "created_at", "ended_at"}
+MOMENTS = {
+    "order_id",
+    "traceparent",
+    "closed_at",
+    "deadline_at",
+    "abandoned_at",
+    "created_at",
+    "ended_at",
+    "ticketed_at",
+}
 CHARGE = "18446744073709551615"
 
 
@@ -61,7 +70,9 @@ async def state(bench: Bench, order_id: UUID) -> dict[str, object]:
     (row,) = await bench.fetch("SELECT * FROM payments WHERE order_id = $1", order_id)
     values = {name: value for name, value in row.items() if name not in MOMENTS}
     values["order_reference"] = row["order_reference"] == reference_of(order_id)
-    return values | {name: row[name] is not None for name in ("closed_at", "abandoned_at", "deadline_at")}
+    return values | {
+        name: row[name] is not None for name in ("closed_at", "abandoned_at", "deadline_at", "ticketed_at")
+    }
 
 
 @pytest.mark.parametrize("story", [bought, left, given_up, free])
