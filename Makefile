@@ -1,6 +1,7 @@
 # Every command of the project. `make` alone lists them. Nothing is installed outside .venv/ and .boxoffice/.
 # It asks nothing of make that 3.81 (macOS) does not have, and of the shell nothing beyond POSIX; Python does the rest.
 # The newest suitable Python on the PATH is taken; PYTHON=... chooses another.
+# Programs are called as modules, because a script in .venv/bin/ knows where the folder was before it was moved.
 VENV := .venv
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
@@ -33,18 +34,18 @@ setup: $(VENV)/.run ## install everything the product needs, into .venv/
 setup-dev: $(VENV)/.dev
 
 run: look-with-ports setup ## start engines, services, the Paystack sandbox and the mail catcher; Ctrl-C stops all of it
-	@$(BIN)/boxoffice up
+	@$(BIN)/python -m boxoffice up
 
 demo: look setup ## a flash sale from start to finish in the terminal, with its final sums
-	@$(BIN)/boxoffice demo
+	@$(BIN)/python -m boxoffice demo
 
 test: look setup-dev ## every test, on real PostgreSQL and RabbitMQ
 	@$(BIN)/python -m pytest
 
 check: setup-dev ## lint, types, import rules, contracts
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m ruff format --check .
+	@$(BIN)/python -m mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m shared.contracts.schemas --check
 	@$(BIN)/python -m boxoffice.api_documents --check

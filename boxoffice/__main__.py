@@ -2,17 +2,17 @@
 
 import sys
 
-from boxoffice.service import run_service
-
 RUN_WITH_ONE_NAME = 3
 EXIT_INTERRUPTED = 130
 
 
 def main() -> int:
     """Services start without the command line's libraries: there are many of them, and each start counts."""
-    if len(sys.argv) == RUN_WITH_ONE_NAME and sys.argv[1] == "run" and not sys.argv[2].startswith("-"):
-        return run_service(sys.argv[2])
     try:
+        if len(sys.argv) == RUN_WITH_ONE_NAME and sys.argv[1] == "run" and not sys.argv[2].startswith("-"):
+            from boxoffice.service import run_service  # noqa: PLC0415
+
+            return run_service(sys.argv[2])
         from boxoffice.cli import main as command_line  # noqa: PLC0415
 
         return command_line()

@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.errors import LocalError
+from deploy.local.guard import remove_state
 from deploy.local.plan import PORTS, Secrets
 from deploy.local.ports import LOOPBACK, is_free
 from deploy.local.provisioning import stack_secrets
@@ -59,7 +59,7 @@ def demo_stack(say: Callable[[str], None]) -> Iterator[DemoStack]:
     finally:
         say("Stopping everything")
         _run("down", environment=environment, say=lambda _: None)
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_state(StateFolder(folder))
 
 
 def _free_offset() -> int:

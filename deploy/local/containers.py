@@ -7,7 +7,6 @@ of a durable run is kept in a volume named after the state folder, so that a res
 import contextlib
 import hashlib
 import os
-import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,10 +22,10 @@ from deploy.local.ports import LOOPBACK
 from deploy.local.postgres import ADMIN
 from deploy.local.rabbitmq import USER
 from deploy.local.state import StateFolder
+from deploy.machine.docker_ping import DEFAULT_HOST, why_no_engine_answers
 
 POSTGRES_IMAGE = "postgres:17-alpine"
 RABBITMQ_IMAGE = "rabbitmq:4.1-alpine"
-DEFAULT_HOST = "unix:///var/run/docker.sock"
 PING_SECONDS = 5
 START_SECONDS = 120
 
@@ -48,16 +47,16 @@ class ContainerEngine:
 
     def start(self) -> None:
         """Start it and wait until it accepts our login. Raises LocalError within two minutes of having the image."""
-        self._container = self._make()
+        container = self._container = self._make()
         try:
-            self._container.start()
+            container.start()
         except docker.errors.DockerException as error:
-            raise LocalError(f"The container of {self._container.image} did not start: {error}") from error
+            raise LocalError(f"The container of {container.image} did not start: {error}") from error
         deadline = time.monotonic() + START_SECONDS
         while not self._answers(self.url):
             if time.monotonic() > deadline:
                 self.stop()
-                raise LocalError(f"The container of {self._container.image} did not answer within {START_SECONDS} s.")
+                raise LocalError(f"The container of {container.image} did not answer within {START_SECONDS} s.")
             time.sleep(0.2)
 
     def stop(self) -> None:
@@ -86,20 +85,20 @@ def find(name: str, state: StateFolder, *, durable: bool) -> ContainerEngine:
 
 
 def _ping() -> None:
+    # Asked by ourselves first, because the Docker client leaves its socket open when nobody answers.
+    reason = why_no_engine_answers(PING_SECONDS) if _can_be_asked() else ""
+    if reason:
+        raise EngineMissingError(f"no container engine (Docker, Podman) answers ({reason})")
     try:
-        _require_socket(os.environ.get("DOCKER_HOST") or DEFAULT_HOST)
         with contextlib.closing(docker.from_env(timeout=PING_SECONDS)) as client:
             client.ping()
     except (docker.errors.DockerException, OSError) as error:
-        raise EngineMissingError("no container engine (Docker, Podman) answers") from error
+        raise EngineMissingError(f"no container engine (Docker, Podman) answers: {error}") from error
 
 
-def _require_socket(host: str) -> None:
-    """Told apart first, because the Docker client leaves its socket open when nobody answers."""
-    if host.startswith("unix://"):
-        with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(PING_SECONDS)
-            client.connect(host.removeprefix("unix://"))
+def _can_be_asked() -> bool:
+    """Not over TLS or SSH; there only the Docker client knows how."""
+    return (os.environ.get("DOCKER_HOST") or DEFAULT_HOST).startswith("unix://")
 
 
 def _postgres(state: StateFolder, durable: bool) -> ContainerEngine:

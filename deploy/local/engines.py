@@ -15,7 +15,7 @@ from deploy.local import postgres as postgres_engine
 from deploy.local import rabbitmq_find as rabbit_finder
 from deploy.local.errors import EngineMissingError, LocalError
 from deploy.local.postgres import PostgresServer
-from deploy.local.processes import Guard, end_leftovers
+from deploy.local.processes import Guard, end_leftovers, marked
 from deploy.local.rabbitmq import RabbitNode
 from deploy.local.state import StateFolder
 from deploy.machine import install_hints
@@ -192,7 +192,10 @@ def _postgres(way: Way, search: Search) -> Choice:
 
 
 def _rabbit(way: Way, search: Search) -> Choice:
-    binaries = rabbit_finder.find_on_machine() if way == "machine" else unpack.find_rabbitmq(search.progress)
+    if way == "machine":
+        binaries = rabbit_finder.find_on_machine()
+    else:
+        binaries = unpack.find_rabbitmq(search.progress, marks=marked(search.state))
     return Choice(RabbitNode(search.state, binaries), way, f"RabbitMQ {binaries.version} ({ORIGINS[way]})")
 
 

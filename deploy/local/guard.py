@@ -1,4 +1,4 @@
-"""`python -m deploy.local.guard STATE`: waits for the launcher to go, then ends what it left behind."""
+"""`python -m deploy.local.guard STATE LAUNCH`: waits for the launcher to go, then ends what it left behind."""
 
 import shutil
 import signal
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
     state = StateFolder(Path(arguments[0]))
     sys.stdin.buffer.read()
     if state.path.exists():
-        end_leftovers(state)
+        end_leftovers(state, arguments[1])
     if "--remove-state" in arguments and state.marked:
         remove_state(state)
     return 0

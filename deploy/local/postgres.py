@@ -18,7 +18,7 @@ from deploy.local.accounts import engine_account, engine_home, give_to, reachabl
 from deploy.local.errors import EngineMissingError, LocalError
 from deploy.local.logs import explain_log, last_lines
 from deploy.local.ports import LOOPBACK
-from deploy.local.processes import Account, Child, spawn
+from deploy.local.processes import Account, Child, marked, spawn
 from deploy.local.state import StateFolder, make_folder
 from deploy.machine.engine_homes import has_postgres, postgres_folders
 from deploy.machine.needs import POSTGRES_OLDEST
@@ -157,7 +157,7 @@ class PostgresServer:
         try:
             done = subprocess.run(  # noqa: S603 - the command is ours
                 command,
-                env=_clean_environment(),
+                env={**_clean_environment(), **marked(self._state)},
                 cwd=self._data,
                 capture_output=True,
                 text=True,

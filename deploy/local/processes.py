@@ -1,11 +1,14 @@
 """Child processes that never outlive their launcher.
 
-Each child has a pid file. A guard process watches a pipe that the launcher holds: when the launcher is gone, however it
-went, the guard ends every child that has a pid file. Should the guard be killed as well, the next start does the same.
+Each child has a pid file, and a mark in its environment that says whose child it is. A guard process watches a pipe
+that the launcher holds: when the launcher is gone, however it went, the guard ends every child of that launcher. Should
+the guard be killed as well, the next start does the same with all of them. The pid file tells in which order, and how
+to ask; the mark finds what was killed before its pid file was written, and what a child has started itself.
 """
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -22,6 +25,10 @@ from deploy.local.state import PROJECT, StateFolder, read_json, write_json
 LOG_LIMIT_BYTES = 20_000_000
 ORPHAN_SECONDS = 5.0
 CREATED_TOLERANCE_SECONDS = 2.0
+ROUNDS = 3
+MARK = "BOXOFFICE_CHILD_OF"
+LAUNCH = f"{os.getpid()}-{secrets.token_hex(4)}"
+"""Names this launcher. A guard that is late must not end the children of the next one."""
 FIRST, LAST = 1, 3
 """Stages of stopping: what uses an engine ends first, the engines next, what an engine needs last."""
 
@@ -103,7 +110,7 @@ def spawn(
     with _open_log(log) as output:
         process = subprocess.Popen(  # noqa: S603 - the command is ours, not a user's text
             [str(part) for part in command],
-            env=dict(environment),
+            env={**environment, **marked(state)},
             cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -120,6 +127,11 @@ def spawn(
     return Child(name, process, pid_file, log, stop_signal)
 
 
+def marked(state: StateFolder) -> dict[str, str]:
+    """What the environment of everything that this launcher starts for a state folder has in it."""
+    return {MARK: f"{LAUNCH} {state.path}"}
+
+
 def _open_log(log: Path) -> IO[bytes]:
     if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
         log.replace(log.with_suffix(".log.1"))
@@ -129,7 +141,9 @@ def _open_log(log: Path) -> IO[bytes]:
 def _write_pid_file(pid_file: Path, pid: int, stage: int, stop_signal: signal.Signals) -> None:
     with contextlib.suppress(psutil.NoSuchProcess):
         created = psutil.Process(pid).create_time()
-        write_json(pid_file, {"pid": pid, "created": created, "stage": stage, "signal": int(stop_signal)})
+        write_json(
+            pid_file, {"pid": pid, "created": created, "stage": stage, "signal": int(stop_signal), "launch": LAUNCH}
+        )
 
 
 def find_process(pid_file: Path) -> psutil.Process | None:
@@ -159,33 +173,66 @@ def _end_orphans(family: list[psutil.Process]) -> None:
     psutil.wait_procs(stubborn, timeout=ORPHAN_SECONDS)
 
 
-def end_leftovers(state: StateFolder, grace_seconds: float = 10.0) -> list[str]:
-    """End the children of a launcher that is gone, stage by stage; returns their names."""
-    ended: list[str] = []
-    for stage in range(FIRST, LAST + 1):
-        files = [file for file in sorted(state.pids.glob("*.json")) if read_json(file).get("stage", FIRST) == stage]
-        found = {file: process for file in files if (process := find_process(file))}
-        family = [orphan for process in found.values() for orphan in _descendants(process.pid)]
-        for file, process in found.items():
-            with contextlib.suppress(psutil.Error):
-                process.send_signal(read_json(file).get("signal", signal.SIGTERM))
-        _, stubborn = psutil.wait_procs(list(found.values()), timeout=grace_seconds)
-        for process in stubborn:
-            with contextlib.suppress(psutil.Error):
-                process.kill()
-        psutil.wait_procs(stubborn, timeout=ORPHAN_SECONDS)
-        _end_orphans(family)
-        ended.extend(file.stem for file in found)
-        for file in files:
-            file.unlink(missing_ok=True)
+def end_leftovers(state: StateFolder, launch: str = "", grace_seconds: float = 10.0) -> list[str]:
+    """End the children of launchers that are gone, stage by stage; returns their names.
+
+    `launch` means those of that launcher only.
+    """
+    ended = [name for stage in range(FIRST, LAST + 1) for name in _end_stage(state, stage, launch, grace_seconds)]
+    for _ in range(ROUNDS):
+        # Again, because what was just being started when its launcher died shows its mark a moment later.
+        strays = _find_marked(state, launch)
+        if not strays:
+            break
+        ended.extend(process.name() for process in strays if process.is_running())
+        _end_all(dict.fromkeys(strays, signal.SIGTERM), grace_seconds)
     return ended
+
+
+def _end_stage(state: StateFolder, stage: int, launch: str, grace_seconds: float) -> list[str]:
+    files = [file for file in sorted(state.pids.glob("*.json")) if _is_of(file, stage, launch)]
+    found = {file: process for file in files if (process := find_process(file))}
+    family = [orphan for process in found.values() for orphan in _descendants(process.pid)]
+    _end_all({process: read_json(file).get("signal", signal.SIGTERM) for file, process in found.items()}, grace_seconds)
+    _end_orphans(family)
+    for file in files:
+        # The next launcher may have written its own meanwhile.
+        if _is_of(file, stage, launch):
+            file.unlink(missing_ok=True)
+    return [file.stem for file in found]
+
+
+def _is_of(file: Path, stage: int, launch: str) -> bool:
+    content = read_json(file)
+    return content.get("stage", FIRST) == stage and (not launch or content.get("launch") == launch)
+
+
+def _end_all(processes: Mapping[psutil.Process, int], grace_seconds: float) -> None:
+    for process, number in processes.items():
+        with contextlib.suppress(psutil.Error):
+            process.send_signal(number)
+    _, stubborn = psutil.wait_procs(list(processes), timeout=grace_seconds)
+    for process in stubborn:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    psutil.wait_procs(stubborn, timeout=ORPHAN_SECONDS)
+
+
+def _find_marked(state: StateFolder, launch: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            name, _, folder = process.environ().get(MARK, "").partition(" ")
+            if folder == str(state.path) and launch in {"", name} and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 class Guard:
     """The process that outlives a killed launcher just long enough to end what it left."""
 
     def __init__(self, state: StateFolder, *, remove_state: bool = False) -> None:
-        arguments = [str(state.path), *(["--remove-state"] if remove_state else [])]
+        arguments = [str(state.path), LAUNCH, *(["--remove-state"] if remove_state else [])]
         self._process = subprocess.Popen(  # noqa: S603 - our own module
             [sys.executable, "-m", "deploy.local.guard", *arguments],
             cwd=PROJECT,

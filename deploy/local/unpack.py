@@ -1,7 +1,8 @@
 """RabbitMQ and Erlang from the distribution's packages, unpacked under the project. No root, nothing installed.
 
-apt itself decides which packages are missing, downloads them and checks the distribution's signatures; only its state
-(lists, archives, the record of what is installed) is a private copy.
+apt itself decides which packages are missing, downloads them and checks the distribution's signatures: the key signs
+the release, the release has the hashes of the lists, the lists have the hashes of the packages, and what does not match
+is not unpacked. Only apt's state (lists, archives, the record of what is installed) is a private copy.
 """
 
 import contextlib
@@ -10,6 +11,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -24,12 +26,28 @@ CHECK_SECONDS = 30
 NEEDED_BYTES = 400_000_000
 BUILT_FOR = "/usr/lib/erlang"
 
+NO_SETTINGS: Mapping[str, str] = {}
+# A system may be set up to take packages that nobody signed. We do not.
+SIGNED_ONLY = {
+    "Acquire::AllowInsecureRepositories": "false",
+    "Acquire::AllowWeakRepositories": "false",
+    "Acquire::AllowDowngradeToInsecureRepositories": "false",
+    "APT::Get::AllowUnauthenticated": "false",
+}
+
 Progress = Callable[[str], None]
 
 
-def find_rabbitmq(progress: Progress, folder: Path = PROJECT / ".boxoffice" / "engines") -> RabbitBinaries:
+def find_rabbitmq(
+    progress: Progress,
+    folder: Path = PROJECT / ".boxoffice" / "engines",
+    *,
+    marks: Mapping[str, str] = NO_SETTINGS,
+    apt_settings: Mapping[str, str] = NO_SETTINGS,
+) -> RabbitBinaries:
     """RabbitMQ under the folder; downloaded and unpacked the first time, without network after that.
 
+    `marks` go into the environment of every program that is started; `apt_settings` come on top of the system's own.
     Raises EngineMissingError with the reason.
     """
     if not apt_can_unpack():
@@ -38,7 +56,7 @@ def find_rabbitmq(progress: Progress, folder: Path = PROJECT / ".boxoffice" / "e
     with _only_one(folder):
         root = folder / "rabbitmq"
         if not root.exists():
-            _download_and_unpack(folder, root, progress)
+            _download_and_unpack(folder, root, progress, marks, apt_settings)
         binaries = _binaries_in(root)
         _relocate(binaries.erlang)
         _check_erlang(binaries)
@@ -53,13 +71,17 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-def _download_and_unpack(folder: Path, root: Path, progress: Progress) -> None:
+def _download_and_unpack(
+    folder: Path, root: Path, progress: Progress, marks: Mapping[str, str], apt_settings: Mapping[str, str]
+) -> None:
     if shutil.disk_usage(folder).free < NEEDED_BYTES:
         raise EngineMissingError(f"unpacking RabbitMQ needs {NEEDED_BYTES // 1_000_000} MB of free disk in {folder}")
-    work = folder / "unfinished"
-    shutil.rmtree(work, ignore_errors=True)
+    for left in folder.glob("unfinished-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    # A name of its own: a download whose launcher was killed may still be writing into the other one.
+    work = Path(tempfile.mkdtemp(prefix="unfinished-", dir=folder))
     try:
-        apt = Apt(work / "apt")
+        apt = Apt(work / "apt", marks, apt_settings)
         progress("Reading the list of this system's packages")
         apt.run("apt-get", "update")
         _require_suitable(apt.run("apt-cache", "show", "--no-all-versions", "rabbitmq-server"))
@@ -67,7 +89,7 @@ def _download_and_unpack(folder: Path, root: Path, progress: Progress) -> None:
         apt.run("apt-get", "install", "--yes", "--download-only", "--no-install-recommends", "rabbitmq-server")
         progress("Unpacking RabbitMQ and Erlang")
         for package in apt.packages():
-            _run(["dpkg-deb", "-x", str(package), str(work / "root")], UNPACK_SECONDS, "unpacking a package")
+            _run(["dpkg-deb", "-x", str(package), str(work / "root")], UNPACK_SECONDS, "unpacking a package", marks)
         (work / "root").rename(root)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -82,29 +104,31 @@ def _require_suitable(description: str) -> None:
 class Apt:
     """apt with a private state, in which neither RabbitMQ nor Erlang is installed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, marks: Mapping[str, str], settings: Mapping[str, str]) -> None:
         self._folder = folder
+        self._marks = marks
         for part in ("lists/partial", "archives/partial"):
             (folder / part).mkdir(parents=True)
         (folder / "status").write_text(_installed_without_rabbitmq())
         self._configuration = folder / "apt.conf"
-        self._configuration.write_text(self._settings())
+        self._configuration.write_text(self._text({**settings, **self._own_settings(), **SIGNED_ONLY}))
 
     def run(self, program: str, *arguments: str) -> str:
         """Run one of apt's programs; returns what it printed."""
-        return _run([program, "--config-file", str(self._configuration), *arguments], APT_SECONDS, f"`{program}`")
+        command = [program, "--config-file", str(self._configuration), *arguments]
+        return _run(command, APT_SECONDS, f"`{program}`", self._marks)
 
     def packages(self) -> list[Path]:
         """The downloaded packages; apt has checked each against the signed list."""
         return sorted((self._folder / "archives").glob("*.deb"))
 
-    def _settings(self) -> str:
-        settings = {
-            "Dir::State": self._folder,
-            "Dir::State::lists": self._folder / "lists",
-            "Dir::State::status": self._folder / "status",
-            "Dir::Cache": self._folder,
-            "Dir::Cache::archives": self._folder / "archives",
+    def _own_settings(self) -> dict[str, str]:
+        return {
+            "Dir::State": f"{self._folder}",
+            "Dir::State::lists": f"{self._folder}/lists",
+            "Dir::State::status": f"{self._folder}/status",
+            "Dir::Cache": f"{self._folder}",
+            "Dir::Cache::archives": f"{self._folder}/archives",
             "Debug::NoLocking": "true",
             "APT::Sandbox::User": "root",
             "APT::Update::Error-Mode": "any",
@@ -112,6 +136,9 @@ class Apt:
             "Acquire::http::Timeout": "30",
             "Acquire::https::Timeout": "30",
         }
+
+    @staticmethod
+    def _text(settings: Mapping[str, str]) -> str:
         # The hooks of the system tidy up the system's own cache, which is not ours to touch.
         hooks = ("APT::Update::Pre-Invoke", "APT::Update::Post-Invoke", "APT::Update::Post-Invoke-Success")
         lines = [f'{name} "{value}";' for name, value in settings.items()]
@@ -139,9 +166,15 @@ def _run(command: list[str], timeout_seconds: float, what: str, environment: Map
     except subprocess.TimeoutExpired as error:
         raise EngineMissingError(f"{what} did not finish within {timeout_seconds:.0f} s") from error
     except subprocess.CalledProcessError as error:
-        words = " ".join((error.stderr or error.stdout or "").split())[-400:]
-        raise EngineMissingError(f"{what} failed (is there a network?): {words}") from error
+        raise EngineMissingError(f"{what} failed (is there a network?): {_reason(error)}") from error
     return done.stdout
+
+
+def _reason(error: subprocess.CalledProcessError) -> str:
+    """apt begins the lines that matter with `E:`; other programs say what matters last."""
+    said = error.stderr or error.stdout or ""
+    marked = " ".join(line for line in said.splitlines() if line.startswith("E: "))
+    return marked[:400] or " ".join(said.split())[-400:]
 
 
 def _binaries_in(root: Path) -> RabbitBinaries:

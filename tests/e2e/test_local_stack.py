@@ -1,6 +1,8 @@
 """One command starts everything, another ends it, and nothing stays behind however it ended."""
 
 import json
+import os
+import random
 import shutil
 import signal
 import socket
@@ -18,10 +20,13 @@ import pytest
 from deploy.local.plan import PORTS
 from shared.contracts.registry import SERVICES
 from tests.e2e.local_stack import LocalStackUnderTest, free_offset
+from tests.harness import Note
 from tests.processes import LOOPBACK, listening_addresses, processes_of
 from tests.waiting import until
 
 pytestmark = pytest.mark.timeout(240)
+#: What a start says on its way, in this order.
+MOMENTS = ("Starting PostgreSQL", "Starting RabbitMQ", "Preparing the databases", "Starting the services")
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +105,23 @@ async def test_killed_process_is_started_again(stack: LocalStackUnderTest, name:
     assert f"{name} ended" in (stack.state / "logs" / "launcher.log").read_text()
 
 
-def test_second_stack_beside_the_first_survives_a_killed_launcher(stack: LocalStackUnderTest, folder: Path) -> None:
+async def test_start_stopped_at_any_moment_leaves_nothing_and_the_next_one_works(
+    stack: LocalStackUnderTest, folder: Path, note: Note
+) -> None:
+    """The second stack's first starts are stopped on their way; then it runs beside the first and its launcher dies."""
     other = LocalStackUnderTest(folder / "second stack", free_offset())
+    seed = int(os.environ.get("BOXOFFICE_SEED") or random.randrange(10**6))
+    ends = random.Random(seed)
+    numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGKILL]
+    ends.shuffle(numbers)
+    for moment, number in zip(MOMENTS, numbers, strict=True):
+        # Whoever is impatient starts again before the guard of the killed launcher has done its work.
+        patient = ends.random() < 0.5
+        note(f"start stopped at {moment!r} by {number.name}{' (patiently)' * patient}, seed {seed}")
+        _stop_at(moment, number, other)
+        if patient or number != signal.SIGKILL:
+            await until(lambda: processes_of(other.state) == [], 60, f"nothing is left of {moment!r}")
+
     other.command("up", "--detach")
     event_id = _demo_event(other)
     left = psutil.Process(other.status()["pid"]).children(recursive=True)
@@ -119,18 +139,17 @@ def test_second_stack_beside_the_first_survives_a_killed_launcher(stack: LocalSt
     assert "Nothing is running" in other.command("down")
 
 
-def test_ctrl_c_during_the_start_leaves_nothing(folder: Path) -> None:
-    stack = LocalStackUnderTest(folder / "interrupted", free_offset())
+def _stop_at(moment: str, number: signal.Signals, stack: LocalStackUnderTest) -> None:
     launcher = stack.start("up")
     assert launcher.stdout is not None
     with launcher.stdout as output:
-        assert any("RabbitMQ" in line for line in output)
-        launcher.send_signal(signal.SIGINT)
-        said = output.read()
-    assert launcher.wait(60) == 130
-    assert "Stopped before everything was up" in said
+        said = next((line for line in output if moment in line), None)
+        assert said is not None, f"the start ended before {moment!r}"
+        launcher.send_signal(number)
+        said = output.read() if number != signal.SIGKILL else ""
+    assert launcher.wait(60) == (-number if number == signal.SIGKILL else 130)
+    assert number == signal.SIGKILL or "Stopped before everything was up" in said
     assert "Traceback" not in said
-    assert processes_of(stack.state) == []
 
 
 def test_taken_port_is_named_before_anything_starts(folder: Path) -> None:

@@ -16,9 +16,9 @@ import psutil
 import psycopg
 import pytest
 
-from deploy.local import postgres, unpack
+from deploy.local import postgres
 from deploy.local.engines import Engines, start_engines
-from deploy.local.errors import EngineMissingError, LocalError, PortTakenError
+from deploy.local.errors import LocalError, PortTakenError
 from deploy.local.handshake import log_in
 from deploy.local.postgres import PostgresServer
 from deploy.local.processes import find_process
@@ -137,30 +137,6 @@ def test_root_copies_programs_that_the_engines_user_cannot_reach(state: StateFol
         assert state.path / "engine" in Path(psutil.Process(server.pid).exe()).parents
     finally:
         server.stop()
-
-
-def test_rabbitmq_unpacked_without_root_runs_from_any_folder(state: StateFolder) -> None:
-    try:
-        unpacked = unpack.find_rabbitmq(print)
-    except EngineMissingError as reason:
-        pytest.skip(f"the distribution's packages cannot be had here: {reason}")
-    state.create()
-    moved = state.path / "engines"
-    shutil.copytree(PROJECT / ".boxoffice" / "engines" / "rabbitmq", moved / "rabbitmq", symlinks=True)
-    binaries = unpack.find_rabbitmq(print, moved)
-    assert binaries.version == unpacked.version
-    node = RabbitNode(state, binaries)
-    node.start()
-    try:
-        assert log_in(node.url).suitable
-        found = processes_of(state.path)
-        programs = {Path(process.exe()) for process in found if process.name() in {"beam.smp", "epmd"}}
-        assert len(programs) == 2
-        assert all(moved in program.parents for program in programs)
-        assert {address for address, _ in listening_addresses(found)} <= LOOPBACK
-    finally:
-        node.stop()
-    assert processes_of(state.path) == []
 
 
 async def test_killed_launcher_leaves_nothing_behind(state: StateFolder) -> None:

@@ -6,7 +6,6 @@ import socket
 import stat
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -61,40 +60,20 @@ def test_system_without_apt_is_no_place_to_unpack(monkeypatch: pytest.MonkeyPatc
         unpack.find_rabbitmq(print, tmp_path)
 
 
-def test_too_old_packages_are_not_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    asked: list[tuple[str, ...]] = []
-
-    def answer(_: unpack.Apt, *command: str) -> str:
-        asked.append(command)
-        return "Package: rabbitmq-server\nVersion: 3.9.13-1ubuntu0.22.04.2\n"
-
-    monkeypatch.setattr(unpack.Apt, "run", answer)
-    with pytest.raises(EngineMissingError, match=r"3\.9\.13.*3\.10 or newer"):
-        unpack.find_rabbitmq(print, tmp_path)
-    assert "install" not in {word for command in asked for word in command}
-
-
 def test_containers_are_skipped_where_nothing_answers_a_ping(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(EngineMissingError, match="no container engine"):
         containers.find("postgres", StateFolder(tmp_path), durable=False)
 
 
-class FakeContainer:
-    """Stands for testcontainers' own, which wants a running container engine already when it is made."""
-
-    def __init__(self, image: str) -> None:
-        self.image, self.ports, self.env = image, dict[str, object](), dict[str, str]()
-
-    def with_env(self, name: str, value: str) -> None:
-        self.env[name] = value
-
-
-def test_container_publishes_on_this_machine_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(containers, "DockerContainer", FakeContainer)
-    made: Any = containers.make_container("image", 5432, 40_000, {"NAME": "value"})
-    assert made.ports == {"5432/tcp": ("127.0.0.1", 40_000)}
-    assert made.env == {"NAME": "value"}
+def test_docker_that_takes_the_call_and_is_silent_is_given_up(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(containers, "PING_SECONDS", 0.1)
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/silent.sock")
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(tmp_path / "silent.sock"))
+        silent.listen()
+        with pytest.raises(EngineMissingError, match=r"answers \(.*timed out"):
+            containers.find("postgres", StateFolder(tmp_path), durable=False)
 
 
 def test_taken_port_names_purpose_owner_and_remedy() -> None:

