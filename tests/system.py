@@ -108,6 +108,26 @@ class System:
 
         return await until(enough, PATIENCE_SECONDS, f"{count} mails to {to}")
 
+    async def refuse_mail(self, address: str, code: int) -> None:
+        """From now on the mail server answers mail to an address with this code."""
+        url = f"{self.url('catcher')}/refusals"
+        answer = await self.shop.request("POST", url, json={"address": address, "code": code})
+        assert answer.status == 200, answer.body
+
+    async def send_again(self, order_id: UUID, *, to: str) -> None:
+        """Wait until a mail of the order was given up, and send it to another address, as an operator does."""
+        headers = {"Authorization": f"Bearer {SECRETS.operator_token}"}
+
+        async def failed() -> list[dict[str, Any]]:
+            url = f"{self.url('mailer')}/v1/admin/mails?order_id={order_id}"
+            mails = (await self.shop.request("GET", url, headers=headers)).body["mails"]
+            return [one for one in mails if one["status"] == "failed"]
+
+        (mail,) = await until(failed, PATIENCE_SECONDS, "a mail is given up")
+        url = f"{self.url('mailer')}/v1/admin/mails/{mail['id']}/resend"
+        answer = await self.shop.request("POST", url, json={"email": to}, headers=headers)
+        assert answer.status == 202, answer.body
+
     async def sums(self) -> list[Sum]:
         """P1, P3, P4 and P5 as they stand."""
         return check_sums(await read_books(self.wiring.database_urls, await self.shop.ledger()))

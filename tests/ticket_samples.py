@@ -129,6 +129,7 @@ def mailer_settings(
         "sender": "Boxoffice <tickets@boxoffice.example>",
         "storefront_url": "https://tickets.example",
         "token_keys": SecretStr("t1:a-secret-of-the-tests"),
+        "admin_tokens": SecretStr("operator:operator-token-0001,organiser:organiser-token-0001"),
         "poll_seconds": 3600.0,
         "smtp_timeout_seconds": 5.0,
         "lease_seconds": 20.0,

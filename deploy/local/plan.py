@@ -138,6 +138,7 @@ def _own(service: ServiceName, wiring: Wiring) -> dict[str, str]:
         },
         "mailer": {
             **tokens,
+            **admin,
             "SMTP_URL": f"smtp://{LOOPBACK}:{wiring.port('smtp')}",
             "SENDER": "Boxoffice <tickets@boxoffice.example>",
             "STOREFRONT_URL": storefront,

@@ -81,6 +81,12 @@ def is_payable(view: OrderChangedV1) -> bool:
     return view.status == "pending" and view.total_kobo is not None and view.total_kobo > 0
 
 
+def hint_at(email: str) -> str:
+    """An address that its owner knows again, and that a look over the shoulder does not tell: a…@example.com."""
+    local, _, host = email.rpartition("@")
+    return f"{local[:1]}…@{host}"
+
+
 def read_key(header: str | None) -> str | None:
     """The Idempotency-Key of a header, with or without the quotes of a structured field.
 

@@ -81,6 +81,13 @@ class TicketView(IssuedTicket):
     revoked: bool = False
 
 
+class MailProblemView(_Body):
+    """A mail about the order that could not be delivered. The address is hinted at."""
+
+    kind: str
+    email: str
+
+
 class OrderView(_Body):
     """An order as its buyer sees it. Only ``status`` is there while orders has not taken the request up."""
 
@@ -102,6 +109,8 @@ class OrderView(_Body):
     refunds: tuple[RefundView, ...] = ()
     #: Tickets that were issued again to somebody else. They are not valid any more.
     passed_on_numbers: tuple[int, ...] = ()
+    #: Mails to the buyer that were refused, and not sent again since.
+    mail_problems: tuple[MailProblemView, ...] = ()
     #: The server's clock, so that a countdown does not depend on the buyer's.
     server_time: datetime
 

@@ -29,7 +29,16 @@ from services.gateway.operations import (
     STATIC,
 )
 from services.gateway.views import Links
-from services.gateway.words import MESSAGES, PURPOSES, REFUND_STATES, money, state_of, tier_state, venue_time
+from services.gateway.words import (
+    MESSAGES,
+    PURPOSES,
+    REFUND_STATES,
+    mail_problem,
+    money,
+    state_of,
+    tier_state,
+    venue_time,
+)
 from shared.http.problems import Problem
 from shared.http.requests import invalid
 from shared.http.routes import Route, route
@@ -72,7 +81,7 @@ class Storefront:
         )
         digest = hashlib.sha256(b"".join(body for body, _ in self._static.values())).hexdigest()
         self._pages.globals.update(version=digest[:12], words=MESSAGES, purposes=PURPOSES, refund_states=REFUND_STATES)
-        self._pages.filters.update(money=money, venue_time=partial(venue_time, zone=zone))
+        self._pages.filters.update(money=money, mail_problem=mail_problem, venue_time=partial(venue_time, zone=zone))
 
     def routes(self) -> list[Route]:
         """Method and path of each."""

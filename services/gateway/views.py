@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.gateway.domain import is_payable
-from services.gateway.models import CheckoutAnswer, OrderView, PendingAnswer, TicketView
+from services.gateway.domain import hint_at, is_payable
+from services.gateway.models import CheckoutAnswer, MailProblemView, OrderView, PendingAnswer, TicketView
 from shared.contracts.base import RejectionReason
 from shared.contracts.orders import OrderChangedV1
 from shared.http.tokens import Tokens
@@ -78,5 +78,8 @@ class Links:
         }
         shown["tickets"] = tuple(
             TicketView(**ticket.model_dump(), revoked=ticket.number in revoked) for ticket in view.tickets
+        )
+        shown["mail_problems"] = tuple(
+            MailProblemView(kind=one.kind, email=hint_at(one.email)) for one in view.mail_problems if not one.to_holder
         )
         return OrderView(**shown, payment_url=self.payment_url(view), server_time=now)

@@ -6,7 +6,7 @@ from datetime import datetime
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from services.gateway.models import CatalogueTier, OrderView
+from services.gateway.models import CatalogueTier, MailProblemView, OrderView
 from shared.contracts.base import RefundPurpose
 
 #: By the code of a problem document. Pages show these whether or not scripts run.
@@ -108,8 +108,20 @@ def _paid(order: OrderView) -> State:
         return State("Paid. Thank you!", "Your tickets are being made. This takes a moment.", "good", "✓")
     if all(ticket.revoked for ticket in order.tickets):
         return State("These tickets were given back", "They are no longer valid.", "over", "✕")
-    text = "Show one code at the entrance for each person. We send them to you by e-mail too."
+    text = "Show one code at the entrance for each person."
+    if not any(problem.kind == "tickets" for problem in order.mail_problems):
+        text += " We send them to you by e-mail too."
     return State("Here are your tickets", text, "good", "✓")
+
+
+def mail_problem(problem: MailProblemView) -> str:
+    """What a buyer is told whose mail was refused: the page has what the mail had."""
+    if problem.kind == "tickets":
+        return (
+            f"Our e-mail with your tickets to {problem.email} was refused. Nothing is lost: they are on this page. "
+            "Keep its address, or print it."
+        )
+    return f"Our e-mail about this order to {problem.email} was refused. What it said is on this page."
 
 
 def money(kobo: int, currency: str | None) -> str:

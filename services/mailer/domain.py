@@ -1,8 +1,9 @@
 """Which mails there are to be, and what a refusal means for one. Pure."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
@@ -35,6 +36,54 @@ class NewMail:
     email: str
     data: Mapping[str, Any]
     traceparent: str | None
+
+
+Status = Literal["waiting", "sent", "failed", "replaced"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A mail as an operator sees it: once for each time it was to be sent."""
+
+    id: UUID
+    order_id: UUID
+    kind: Kind
+    email: str
+    status: Status
+    sending: int
+    tries: int
+    last_error: str | None
+    created_at: datetime
+    due_at: datetime
+    ended_at: datetime | None
+    first_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Hasten:
+    """The mail is on its way to that address already: it goes at once, and not twice."""
+
+    mail_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class SendAgain:
+    """One more sending; those that still wait to go elsewhere are replaced by it."""
+
+    sending: int
+    email: str
+    replaced: tuple[UUID, ...]
+
+
+def decide_resend(sendings: Sequence[Sending], email: str | None) -> Hasten | SendAgain:
+    """What an operator's wish to send a mail again comes to; to ``email``, or to where it went last."""
+    last = sendings[-1]
+    wanted = email or last.email
+    waiting = [one for one in sendings if one.status == "waiting"]
+    for one in waiting:
+        if one.email == wanted:
+            return Hasten(one.id)
+    return SendAgain(last.sending + 1, wanted, tuple(one.id for one in waiting))
 
 
 @dataclass(frozen=True, slots=True)

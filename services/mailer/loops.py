@@ -17,7 +17,7 @@ from services.mailer.sending import ServerAway, SmtpConnection
 from services.mailer.settings import MailerSettings
 from services.mailer.smtp_url import parse_smtp_url
 from services.mailer.store import Mail
-from shared.contracts.mailer import MailFailedV1
+from shared.contracts.mailer import MailFailedV1, MailSentV1
 from shared.messaging.transaction import Transactions
 from shared.postgres.database import Database
 
@@ -134,6 +134,15 @@ class Sender:
             match outcome:
                 case Sent():
                     is_ours = await store.mark_mail_sent(tx.connection, mail_id=mail.id, claimant=claimant)
+                    if is_ours and mail.sending > 1:
+                        sent = MailSentV1(
+                            order_id=mail.order_id,
+                            kind=mail.kind,
+                            email=mail.email,
+                            mail_id=mail.mail_id,
+                            sending=mail.sending,
+                        )
+                        tx.emit(sent, traceparent=mail.traceparent)
                 case Later(why, seconds):
                     is_ours = await store.delay_mail(
                         tx.connection, mail_id=mail.id, claimant=claimant, seconds=seconds, why=why
@@ -141,7 +150,14 @@ class Sender:
                 case Failed(why):
                     is_ours = await store.mark_mail_failed(tx.connection, mail_id=mail.id, claimant=claimant, why=why)
                     if is_ours:
-                        failed = MailFailedV1(order_id=mail.order_id, kind=mail.kind, email=mail.email, why=why)
+                        failed = MailFailedV1(
+                            order_id=mail.order_id,
+                            kind=mail.kind,
+                            email=mail.email,
+                            why=why,
+                            mail_id=mail.mail_id,
+                            sending=mail.sending,
+                        )
                         tx.emit(failed, traceparent=mail.traceparent)
         if is_ours:
             self._count(mail, outcome)

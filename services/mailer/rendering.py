@@ -121,6 +121,10 @@ class Renderer:
         message["To"] = mail.email
         message["Date"] = format_datetime(mail.created_at)
         message["Message-ID"] = f"<{mail.id}@{self._domain}>"
+        if mail.first_id is not None:
+            # A new Message-ID, or a mailbox that has seen the first would drop this one; and what it is a repeat of, so
+            # that they are shown together.
+            message["References"] = f"<{mail.first_id}@{self._domain}>"
         message["Auto-Submitted"] = "auto-generated"
         drawn = [draw_qr(ticket["qr"]) for ticket in facts["tickets"][:MOST_PAGES]]
         pdf = self._print(mail, facts, drawn)

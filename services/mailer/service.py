@@ -1,6 +1,7 @@
 """The mailer, put together."""
 
 from services.mailer.handlers import MailerHandlers
+from services.mailer.http import Routes
 from services.mailer.loops import Sender
 from services.mailer.metrics import MailMetrics
 from services.mailer.rendering import Renderer
@@ -12,6 +13,7 @@ from shared.messaging.handling import Handlers
 from shared.runtime.clock import Clock
 from shared.runtime.loops import Loop
 from shared.runtime.service import Service
+from shared.runtime.settings import parse_roles
 
 
 def build(settings: MailerSettings, clock: Clock | None = None) -> Service:
@@ -36,4 +38,5 @@ def build(settings: MailerSettings, clock: Clock | None = None) -> Service:
             },
         )
     )
+    service.serve(Routes(service.transactions, parse_roles(settings.admin_tokens), loop.wake).all())
     return service

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, StringConstraints, ValidationInfo, field_
 from pydantic_settings import SettingsConfigDict
 
 from services.mailer.smtp_url import parse_smtp_url
-from shared.runtime.settings import DatabaseSettings, Keys, Port, Seconds, TimeZoneName
+from shared.runtime.settings import DatabaseSettings, Keys, Port, RoleTokens, Seconds, TimeZoneName
 
 
 class MailerSettings(DatabaseSettings):
@@ -24,6 +24,8 @@ class MailerSettings(DatabaseSettings):
     storefront_url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$")] | None = None
     #: ``id:secret``: signs the token in links. The same setting as the gateway's.
     token_keys: Keys | None = None
+    #: Bearer tokens by role: ``operator:TOKEN``. The operator sees mails and sends them again.
+    admin_tokens: RoleTokens
     #: Zone in which an event's time is told.
     timezone: TimeZoneName = "Africa/Lagos"
     #: Connections to the SMTP server at once, in each replica.

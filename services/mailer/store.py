@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from services.mailer.domain import Kind, NewMail, TicketKey
+import asyncpg
+
+from services.mailer.domain import Kind, NewMail, Sending, TicketKey
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
 from shared.runtime.ids import derived_id
@@ -28,6 +30,14 @@ class Mail:
     #: Tries that were spent before this one.
     tries: int
     age_seconds: float
+    #: The first sending, of which this is a repeat that an operator asked for.
+    first_id: UUID | None = None
+    sending: int = 1
+
+    @property
+    def mail_id(self) -> UUID:
+        """What all sendings of this mail have in common."""
+        return self.first_id or self.id
 
 
 async def insert_mailed_tickets(connection: Connection, *, keys: Iterable[TicketKey]) -> set[TicketKey]:
@@ -79,7 +89,49 @@ async def release_mails(connection: Connection, *, mail_ids: Sequence[UUID], cla
     await connection.execute(_QUERIES["release_mails"], mail_ids, claimant)
 
 
+async def lock_first_sending(connection: Connection, *, mail_id: UUID) -> UUID | None:
+    """The id of a mail's first sending, locked; ``None`` when there is no such mail."""
+    found: UUID | None = await connection.fetchval(_QUERIES["lock_first_sending"], mail_id)
+    return found
+
+
+async def list_sendings(connection: Connection, *, first_id: UUID) -> list[Sending]:
+    """All sendings of a mail, in order."""
+    return _sendings(await connection.fetch(_QUERIES["list_sendings"], first_id))
+
+
+async def list_mails_of_order(connection: Connection, *, order_id: UUID, limit: int) -> list[Sending]:
+    """What was mailed about an order, newest first."""
+    return _sendings(await connection.fetch(_QUERIES["list_mails_of_order"], order_id, limit))
+
+
+async def list_failed_mails(connection: Connection, *, limit: int) -> list[Sending]:
+    """Mails that were given up and not sent again since, newest first."""
+    return _sendings(await connection.fetch(_QUERIES["list_failed_mails"], limit))
+
+
+async def insert_sending(connection: Connection, *, first_id: UUID, sending: int, email: str) -> None:
+    """One more sending of a mail, due at once."""
+    new_id = derived_id(first_id, "sending", str(sending))
+    added = await connection.fetchval(_QUERIES["insert_sending"], new_id, first_id, sending, email)
+    assert added is not None, "the first sending is locked, so it is there"
+
+
+async def hasten_mail(connection: Connection, *, mail_id: UUID) -> bool:
+    """False when it does not wait any more."""
+    return await connection.fetchval(_QUERIES["hasten_mail"], mail_id) is not None
+
+
+async def replace_mails(connection: Connection, *, mail_ids: Sequence[UUID]) -> None:
+    """These are not sent any more."""
+    await connection.execute(_QUERIES["replace_mails"], mail_ids)
+
+
 async def get_seconds_to_next(connection: Connection) -> float | None:
     """Seconds until the next mail is due or the next lease runs out, not below 0; ``None`` when no mail waits."""
     seconds = await connection.fetchval(_QUERIES["get_seconds_to_next"])
     return None if seconds is None else max(float(seconds), 0.0)
+
+
+def _sendings(rows: Iterable[asyncpg.Record]) -> list[Sending]:
+    return [Sending(**dict(row)) for row in rows]

@@ -11,6 +11,7 @@ from services.orders.domain_order import (
     ENDED,
     PAID,
     EarlyMessage,
+    MailRecord,
     Order,
     RefundRecord,
     amount_of,
@@ -24,6 +25,7 @@ from shared.contracts.base import (
 )
 from shared.contracts.gateway import CancelRequestedV1
 from shared.contracts.inventory import StockRejectedV1, StockReservedV1, StockReturnedV1
+from shared.contracts.mailer import MailFailedV1, MailSentV1
 from shared.contracts.orders import (
     RevokeRequestedV1,
 )
@@ -195,6 +197,25 @@ def _on_refund_failed(decision: Decision, message: RefundFailedV1, _: datetime) 
     _record_refund(decision, _record_of(message, "failed"))
 
 
+def _on_mail(decision: Decision, message: MailFailedV1 | MailSentV1, _: datetime) -> None:
+    """Keep the last sending of each mail, whatever came first. Of one sending a refusal is kept: it is the bad news."""
+    record = MailRecord(
+        mail=str(message.mail_id or message.kind),
+        kind=message.kind,
+        sending=message.sending,
+        email=message.email,
+        why=message.why if isinstance(message, MailFailedV1) else None,
+    )
+    known = {one.mail: one for one in decision.order.details.mails}
+    if record.mail not in known or _rank(record) > _rank(known[record.mail]):
+        known[record.mail] = record
+        decision.order = decision.order.learn(mails=tuple(known[mail] for mail in sorted(known)))
+
+
+def _rank(record: MailRecord) -> tuple[int, bool]:
+    return record.sending, record.why is not None
+
+
 _DECIDERS: Mapping[type[Message], Callable[[Decision, Any, datetime], None]] = MappingProxyType(
     {
         StockReservedV1: _on_reserved,
@@ -207,6 +228,8 @@ _DECIDERS: Mapping[type[Message], Callable[[Decision, Any, datetime], None]] = M
         StockReturnedV1: _on_stock_returned,
         PaymentRefundedV1: _on_refunded,
         RefundFailedV1: _on_refund_failed,
+        MailFailedV1: _on_mail,
+        MailSentV1: _on_mail,
     }
 )
 

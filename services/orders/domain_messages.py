@@ -8,11 +8,13 @@ from services.orders.domain_order import (
     RefundRecord,
     amount_of,
     current_tickets,
+    holders_of,
     passed_on,
     returned_lines,
 )
 from shared.contracts.base import Message
 from shared.contracts.orders import (
+    MailProblem,
     OrderCancelledV1,
     OrderChangedV1,
     OrderCreatedV1,
@@ -113,6 +115,11 @@ def view(order: Order) -> OrderChangedV1:
             if place not in details.revoked_numbers and one.email is None
         ),
         revoked_numbers=details.revoked_numbers,
+        mail_problems=tuple(
+            MailProblem(kind=one.kind, email=one.email, why=one.why, to_holder=one.email in holders_of(order))
+            for one in details.mails
+            if one.why is not None
+        ),
         refunds=tuple(
             RefundView.model_validate(one.model_dump(include={"charge_id", "amount_kobo", "purpose", "status"}))
             for one in details.refunds

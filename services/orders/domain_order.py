@@ -39,6 +39,19 @@ class RefundRecord(BaseModel):
     status: str = "requested"
 
 
+class MailRecord(BaseModel):
+    """The last sending heard of a mail that was refused or sent again. ``why`` is absent once it was taken."""
+
+    model_config = ConfigDict(frozen=True)
+
+    #: The mail's id, or its kind where the mailer named none.
+    mail: str
+    kind: str
+    sending: int
+    email: str
+    why: str | None = None
+
+
 class EarlyMessage(BaseModel):
     """A message that came before what it builds on; applied when that is there."""
 
@@ -71,6 +84,7 @@ class Details(BaseModel):
     refund_why: str = ""
     refunds: tuple[RefundRecord, ...] = ()
     early: tuple[EarlyMessage, ...] = ()
+    mails: tuple[MailRecord, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +143,11 @@ def current_tickets(order: Order) -> dict[int, IssuedTicket]:
 def passed_on(order: Order) -> tuple[int, ...]:
     """The first numbers of places whose ticket somebody else holds now."""
     return tuple(sorted(place for place, ticket in current_tickets(order).items() if ticket.email is not None))
+
+
+def holders_of(order: Order) -> frozenset[str]:
+    """The addresses of those who hold a ticket that they did not buy, or held one."""
+    return frozenset(one.email for one in order.details.tickets or () if one.email is not None)
 
 
 def line_of_number(order: Order) -> dict[int, PricedLine]:

@@ -29,6 +29,7 @@ from shared.contracts.base import (
     TicketNumber,
     Version,
 )
+from shared.contracts.mailer import MailKind
 
 
 class OrderCreatedV1(OrderMessage):
@@ -139,6 +140,16 @@ class RefundView(Part):
     status: Annotated[str, StringConstraints(pattern=r"^(requested|refunded|failed)$")]
 
 
+class MailProblem(Part):
+    """A mail about the order that was given up, and not sent again since. ``why`` is for operators."""
+
+    kind: MailKind
+    email: Email
+    why: Sentence
+    #: Whether it went to somebody who holds a ticket and did not buy it.
+    to_holder: bool = False
+
+
 class OrderChangedV1(OrderMessage):
     """The whole public view of an order, once a change; ``version`` rises by one with each."""
 
@@ -164,3 +175,4 @@ class OrderChangedV1(OrderMessage):
     refunds: tuple[RefundView, ...] = ()
     #: Tickets that were issued again to somebody else: they are not valid, and the new ones are not the buyer's.
     passed_on_numbers: tuple[TicketNumber, ...] = ()
+    mail_problems: tuple[MailProblem, ...] = ()

@@ -7,7 +7,7 @@ from typing import Literal, get_args
 from shared.contracts.base import Message
 from shared.contracts.gateway import CancelRequestedV1, CheckoutRequestedV1
 from shared.contracts.inventory import StockRejectedV1, StockReservedV1, StockReturnedV1, TierChangedV1
-from shared.contracts.mailer import MailFailedV1
+from shared.contracts.mailer import MailFailedV1, MailSentV1
 from shared.contracts.orders import (
     OrderCancelledV1,
     OrderChangedV1,
@@ -61,6 +61,7 @@ PRODUCERS: Mapping[type[Message], ServiceName] = MappingProxyType(
         TicketsIssuedV1: "ticketing",
         TicketsRevokedV1: "ticketing",
         MailFailedV1: "mailer",
+        MailSentV1: "mailer",
     }
 )
 
@@ -81,6 +82,8 @@ CONSUMERS: Mapping[ServiceName, tuple[type[Message], ...]] = MappingProxyType(
             StockReturnedV1,
             PaymentRefundedV1,
             RefundFailedV1,
+            MailFailedV1,
+            MailSentV1,
         ),
         "inventory": (
             OrderCreatedV1,

@@ -32,6 +32,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 REASON = "lost on purpose"
 #: A test card of Paystack's whose charge cannot be refunded.
 REFUND_FAILS = "4084080000671803"
+#: The mail server refuses this address.
+REFUSED = "refused@example.com"
 #: Every pause before a question is asked again, shortened.
 SOON = {"ask_again_seconds": 0.3, "ask_again_most_seconds": 2}
 SETTINGS: dict[Any, dict[str, Any]] = {
@@ -59,6 +61,7 @@ STORIES: dict[str, tuple[Sequence[str], str]] = {
         "refunded",
     ),
     "refund fails": (("refund.failed.v1",), "refunding"),
+    "mail refused": (("mail.failed.v1", "mail.sent.v1"), "paid"),
 }  # fmt: skip
 MODES = ("dropped", "dead-lettered")
 #: Not here: what only a running gateway hears, of which another test shows that it reads again.
@@ -129,6 +132,7 @@ async def test_whatever_is_lost_once_every_order_reaches_its_right_end(
     lossy: tuple[System, dict[ServiceName, Losing]], engines: Engines, note: Note
 ) -> None:
     whole, losing = lossy
+    await whole.refuse_mail(REFUSED, 550)
     tier, none_left = await whole.tiers(
         {"name": "VIP", "capacity": 1000, "price_kobo": 500_000}, {"name": "Gone", "capacity": 0, "price_kobo": 500_000}
     )
@@ -202,9 +206,13 @@ async def lose(
     order_id = order_id_of(secret, key)
     losing[service].plan[message_type, order_id] = mode
     chosen = none_left if story == "sold out" else tier
-    order = await whole.shop.checkout((chosen, 1), key=key, prefer="wait=20")
+    email = REFUSED if story == "mail refused" else "ada@example.com"
+    order = await whole.shop.checkout((chosen, 1), key=key, prefer="wait=20", email=email)
     try:
         await play(whole, whole.shop, story, order, order_id)
+        if story == "mail refused":
+            # Nobody waits for these, so the order's end does not show that they came.
+            await until(lambda: (message_type, order_id) in losing[service].done, 40, f"{message_type} is lost")
     except Exception as error:
         raise AssertionError(f"{story}, with {message_type} {mode} on its way to {service}: {error}") from error
 
@@ -212,11 +220,13 @@ async def lose(
 async def play(whole: System, shop: Shop, story: str, order: Answer, order_id: UUID) -> None:
     _, end = STORIES[story]
     assert order.status == (409 if story == "sold out" else 201), dict(order.body)
-    if story in {"paid", "refunded", "refund fails"}:
+    if story in {"paid", "refunded", "refund fails", "mail refused"}:
         await pay(shop, order, card=REFUND_FAILS if story == "refund fails" else None)
         await shop.until(order_id, order.token, {"paid"}, 30, tickets=True)
     if story in {"refunded", "refund fails"}:
         await whole.organise("POST", f"/v1/admin/orders/{order_id}/refund", {"why": "rain"}, service="orders")
+    if story == "mail refused":
+        await whole.send_again(order_id, to="ada@example.com")
     if story == "cancelled":
         await shop.cancel(order_id, order.token)
     if story == "refund fails":

@@ -53,6 +53,7 @@ async def test_sigterm_with_200_mails_in_flight_loses_and_repeats_none(
                 "MAILER_AMQP_URL": engines.amqp_url,
                 "MAILER_NAMESPACE": namespace,
                 "MAILER_HTTP_PORT": "0",
+                "MAILER_ADMIN_TOKENS": "operator:operator-token-0001",
                 "MAILER_SENDER": "tickets@boxoffice.example",
                 "MAILER_SMTP_URL": post.url,
                 "MAILER_DRAIN_SECONDS": "2",

@@ -101,6 +101,7 @@ async def test_a_mail_whose_replica_was_killed_is_sent_by_a_rival(
                 "MAILER_AMQP_URL": engines.amqp_url,
                 "MAILER_NAMESPACE": namespace,
                 "MAILER_HTTP_PORT": "0",
+                "MAILER_ADMIN_TOKENS": "operator:operator-token-0001",
                 "MAILER_SENDER": "tickets@boxoffice.example",
                 "MAILER_SMTP_URL": silent_url,
                 "MAILER_SMTP_TIMEOUT_SECONDS": "1",

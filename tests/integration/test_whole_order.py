@@ -376,3 +376,37 @@ async def test_1000_orders_due_at_once_expire_once_each_with_two_reapers(wirings
 
 async def holds(whole: System, tier: UUID, places: int) -> bool:
     return (await stock(whole, tier))[1] == places
+
+
+async def test_a_refused_mail_is_told_on_the_order_until_a_person_sends_it_again(whole: System) -> None:
+    tier = await whole.tier(5)
+    await whole.refuse_mail("typo@exmple.com", 550)
+    order = await whole.shop.checkout((tier, 2), email="typo@exmple.com", prefer="wait=10")
+    order_id = UUID(order.body["order_id"])
+    clicked = await whole.shop.click(order.body["payment_url"])
+    await whole.shop.settle(str(clicked.body["reference"]))
+
+    async def problems() -> list[Any]:
+        return list((await whole.shop.order(order_id, order.token))["mail_problems"])
+
+    async def no_problems() -> bool:
+        return not await problems()
+
+    async def page() -> str:
+        url = f"{whole.url('gateway')}/orders/{order_id}?token={order.token}"
+        async with whole.session.get(url) as answer:
+            return await answer.text()
+
+    assert await until(problems, 30, "the refusal is told") == [{"kind": "tickets", "email": "t…@exmple.com"}]
+    shown = await page()
+    assert "with your tickets to t…@exmple.com was refused" in shown
+    assert "550" not in shown
+    seen = await whole.organise("GET", "/v1/admin/orders?email=typo@exmple.com", service="orders")
+    (problem,) = seen["orders"][0]["mail_problems"]
+    assert (problem["email"], problem["kind"]) == ("typo@exmple.com", "tickets")
+    assert problem["why"].startswith("550")
+    await whole.send_again(order_id, to="right@example.com")
+    (mail,) = await whole.mailed("right@example.com")
+    assert {one["content_type"] for one in mail["attachments"]} == {"image/png", "application/pdf", "text/calendar"}
+    await until(no_problems, 30, "the refusal is told no more")
+    assert "was refused" not in await page()

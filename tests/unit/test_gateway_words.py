@@ -7,10 +7,20 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from services.gateway.models import CatalogueTier, OrderView
+from services.gateway.domain import hint_at
+from services.gateway.models import CatalogueTier, MailProblemView, OrderView
 from services.gateway.storefront import draw_qr, read_form
 from services.gateway.views import REASONS
-from services.gateway.words import MESSAGES, PURPOSES, REFUND_STATES, money, state_of, tier_state, venue_time
+from services.gateway.words import (
+    MESSAGES,
+    PURPOSES,
+    REFUND_STATES,
+    mail_problem,
+    money,
+    state_of,
+    tier_state,
+    venue_time,
+)
 from shared.contracts.base import OrderStatus, RefundPurpose, RejectionReason
 from shared.http.problems import Problem
 
@@ -51,6 +61,22 @@ def test_every_reason_and_refund_has_words() -> None:
 def test_an_event_begins_on_the_clock_of_its_place() -> None:
     begins = datetime(2026, 12, 31, 23, 30, tzinfo=UTC)
     assert venue_time(begins, ZoneInfo("Africa/Lagos")) == "Friday, 1 January 2027, 00:30 (Africa/Lagos)"
+
+
+def test_a_refused_mail_is_told_without_its_whole_address() -> None:
+    assert hint_at("ada.obi@example.com") == "a…@example.com"
+    told = mail_problem(MailProblemView(kind="tickets", email=hint_at("ada.obi@example.com")))
+    assert "a…@example.com was refused" in told
+    assert "on this page" in told
+    assert "ada" not in told
+    assert "was refused" in mail_problem(MailProblemView(kind="refunded", email="a…@example.com"))
+
+
+def test_a_page_promises_no_mail_that_was_refused() -> None:
+    ticket = {"number": 1, "tier_id": TIER, "tier_name": "VIP", "code": "222222-001-f3a2b1c0", "qr": "BX1.0000000"}
+    assert "by e-mail too" in state_of(order(status="paid", tickets=[ticket])).text
+    problem = MailProblemView(kind="tickets", email="a…@example.com")
+    assert "mail" not in state_of(order(status="paid", tickets=[ticket], mail_problems=[problem])).text
 
 
 def test_a_pending_order_is_payable_only_until_its_time_is_over() -> None:

@@ -6,12 +6,17 @@ import pytest
 
 from services.mailer.domain import (
     Failed,
+    Hasten,
     Later,
     Patience,
     Refusal,
+    SendAgain,
+    Sending,
+    Status,
     decide_expired_mail,
     decide_refund_mail,
     decide_refused,
+    decide_resend,
     tickets_mail,
 )
 from shared.contracts.orders import OrderExpiredV1
@@ -83,3 +88,30 @@ def test_a_refund_without_an_address_has_no_mail() -> None:
     known = decide_refund_mail(refund.model_copy(update={"email": "a@b.example"}), None)
     assert known is not None
     assert (known.kind, known.key) == ("refund_started", "1/late")
+
+
+def sending(number: int, status: Status, email: str = "ada@example.com") -> Sending:
+    now = datetime.now(UTC)
+    return Sending(
+        id=new_id(), order_id=new_id(), kind="tickets", email=email, status=status, sending=number, tries=1,
+        last_error=None, created_at=now, due_at=now, ended_at=None, first_id=None,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", ["sent", "failed", "replaced"])
+def test_a_mail_that_is_over_is_sent_once_more(status: Status) -> None:
+    assert decide_resend([sending(1, status)], None) == SendAgain(2, "ada@example.com", ())
+    assert decide_resend([sending(1, "failed"), sending(2, status, "b@example.com")], None) == SendAgain(
+        3, "b@example.com", ()
+    )
+
+
+def test_a_mail_on_its_way_goes_at_once_and_not_twice() -> None:
+    waiting = sending(2, "waiting")
+    assert decide_resend([sending(1, "failed"), waiting], None) == Hasten(waiting.id)
+    assert decide_resend([sending(1, "failed"), waiting], "ada@example.com") == Hasten(waiting.id)
+
+
+def test_a_corrected_address_replaces_what_still_waits_for_the_wrong_one() -> None:
+    waiting = sending(1, "waiting", "typo@example.com")
+    assert decide_resend([waiting], "ada@example.com") == SendAgain(2, "ada@example.com", (waiting.id,))

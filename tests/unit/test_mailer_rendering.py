@@ -116,6 +116,15 @@ def test_a_mail_keeps_its_message_id_however_often_it_is_rendered() -> None:
     assert RENDERER.render(mail)["Date"] == "Thu, 02 Jan 2031 03:04:05 +0000"
 
 
+def test_a_mail_that_is_sent_again_is_a_new_one_that_names_the_first() -> None:
+    first = ticket_mail(tickets_issued((1,)))
+    again = replace(first, id=new_id(), first_id=first.id, sending=2)
+    assert sent(first)["References"] is None
+    assert sent(again)["Message-ID"] != sent(first)["Message-ID"]
+    assert sent(again)["References"] == sent(first)["Message-ID"]
+    assert sent(again)["Subject"] == sent(first)["Subject"]
+
+
 def test_a_hostile_title_writes_neither_headers_nor_html() -> None:
     title = "Nice\r\nBcc: everybody@example.com\r\n\r\n<script>alert(1)</script> & {title} {{ 7*7 }}"
     message = sent(ticket_mail(tickets_issued((1,), event=sold_event(title=title, venue='"><img src=x>'))))

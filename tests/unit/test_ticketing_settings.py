@@ -20,6 +20,7 @@ TICKETING = {
 }
 MAILER = {
     "MAILER_DATABASE_URL": "postgresql://here",
+    "MAILER_ADMIN_TOKENS": "operator:operator-token-0001",
     "MAILER_AMQP_URL": "amqp://here",
     "MAILER_SMTP_URL": "smtp://127.0.0.1:25",
     "MAILER_SENDER": "Boxoffice <tickets@example.com>",

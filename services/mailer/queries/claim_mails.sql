@@ -12,5 +12,5 @@ UPDATE mails
 SET claimed_by = $2, claimed_until = app_now() + make_interval(secs => $3)
 FROM due
 WHERE mails.id = due.id
-RETURNING mails.id, order_id, kind, email, data, traceparent, created_at, tries,
+RETURNING mails.id, order_id, kind, email, data, traceparent, created_at, tries, first_id, sending,
     extract(epoch FROM app_now() - created_at)::float8 AS age_seconds;
