@@ -25,6 +25,7 @@ _SECRETS = Secrets(
     organiser_token="organiser-0123456789abcdef",  # noqa: S106
     operator_token="operator-0123456789abcdef",  # noqa: S106
     gate_token="gate-0123456789abcdef",  # noqa: S106
+    supervisor_token="supervisor-0123456789abcdef",  # noqa: S106
     ticketing_master_keys=f"m1:{'11' * 32}",
     ticketing_signing_keys=f"s1:{'22' * 32}",
 )

@@ -50,6 +50,7 @@ class Progress:
             "organiser": summary.secrets.organiser_token,
             "operator": summary.secrets.operator_token,
             "gate": summary.secrets.gate_token,
+            "supervisor": summary.secrets.supervisor_token,
         }
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
         for name, address in summary.addresses.items():

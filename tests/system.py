@@ -31,6 +31,7 @@ SECRETS = Secrets(
     organiser_token="organiser-0123456789abcdef",
     operator_token="operator-0123456789abcdef",
     gate_token="gate-0123456789abcdef",
+    supervisor_token="supervisor-0123456789abcdef",
     ticketing_master_keys=f"m1:{'11' * 32}",
     ticketing_signing_keys=f"s1:{'22' * 32}",
 )

@@ -16,6 +16,17 @@ from shared.runtime.ids import new_id
 
 MASTER_KEYS = "m1:" + "11" * 32
 SIGNING_KEYS = "s1:" + "22" * 32
+#: Lets a ticket in at a gate, as SQL: $1 order id, $2 number.
+ADMIT = """
+WITH fact AS (
+    INSERT INTO admissions (admission_id, event_id, code, order_id, number, gate, who, admitted_at, is_offline)
+    SELECT gen_random_uuid(), event_id, code, order_id, number, 'north', 'ada', app_now(), false
+    FROM tickets WHERE order_id = $1 AND number = $2
+    RETURNING *
+)
+INSERT INTO checkins (order_id, number, admission_id, gate, admitted_at)
+SELECT order_id, number, admission_id, gate, admitted_at FROM fact
+"""
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
 STARTS_AT = datetime(2031, 5, 17, 19, 0, tzinfo=UTC)
@@ -112,7 +123,9 @@ def ticketing_settings(database_url: str, amqp_url: str = "amqp://unused", **cha
         "http_port": 0,
         "master_keys": SecretStr(MASTER_KEYS),
         "signing_keys": SecretStr(SIGNING_KEYS),
-        "admin_tokens": SecretStr("organiser:organiser-token-0001,gate:gate-token-000000001"),
+        "admin_tokens": SecretStr(
+            "organiser:organiser-token-0001,gate:gate-token-000000001,supervisor:supervisor-token-001"
+        ),
     }
     return TicketingSettings(**(values | changes))
 

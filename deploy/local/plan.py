@@ -50,13 +50,17 @@ class Secrets:
     organiser_token: str
     operator_token: str
     gate_token: str
+    supervisor_token: str
     ticketing_master_keys: str
     ticketing_signing_keys: str
 
     @property
     def admin_tokens(self) -> str:
         """`role:token` for every role, as services take them."""
-        return f"organiser:{self.organiser_token},operator:{self.operator_token},gate:{self.gate_token}"
+        return (
+            f"organiser:{self.organiser_token},operator:{self.operator_token},gate:{self.gate_token},"
+            f"supervisor:{self.supervisor_token}"
+        )
 
 
 @dataclass(frozen=True)

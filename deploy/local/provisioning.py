@@ -62,6 +62,7 @@ def stack_secrets(state: StateFolder) -> Secrets:
         organiser_token=keep("organiser_token"),
         operator_token=keep("operator_token"),
         gate_token=keep("gate_token"),
+        supervisor_token=keep("supervisor_token"),
         ticketing_master_keys=keep("ticketing_master_keys", key),
         ticketing_signing_keys=keep("ticketing_signing_keys", key),
     )

@@ -1,13 +1,20 @@
 """Ticketing, put together."""
 
+from services.ticketing.checkins import CheckIns, WatchAdmissions
+from services.ticketing.gate_http import MAX_BODY_BYTES, GateRoutes
 from services.ticketing.handlers import TicketingHandlers
 from services.ticketing.http import TicketingRoutes
+from services.ticketing.packing import Doors, HashCodes, Packs, PublishPacks
 from services.ticketing.settings import TicketingSettings
 from services.ticketing.signing import Signer
 from shared.contracts.orders import OrderPaidV1, RevokeRequestedV1
 from shared.messaging.handling import Handlers
 from shared.runtime.clock import Clock
+from shared.runtime.loops import Loop
 from shared.runtime.service import Service
+
+#: Seconds between two counts of conflicts.
+WATCH_SECONDS = 15.0
 
 
 def build(settings: TicketingSettings, clock: Clock | None = None) -> Service:
@@ -22,5 +29,16 @@ def build(settings: TicketingSettings, clock: Clock | None = None) -> Service:
             handlers.lock_rows,
         )
     )
-    service.serve(TicketingRoutes(service.database, signer, settings.roles_by_token).routes())
+    doors = Doors(settings)
+    checkins = CheckIns(service.transactions, signer, doors, service.metrics)
+    hashing = HashCodes(service.transactions)
+    publishing = PublishPacks(service.transactions, signer, doors, settings, service.metrics)
+    watching = WatchAdmissions(service.transactions, checkins, service.metrics)
+    every = settings.gate_publish_seconds
+    service.add_loop(Loop("hash codes", hashing.run_once, interval_seconds=every, clock=service.clock))
+    service.add_loop(Loop("publish packs", publishing.run_once, interval_seconds=every, clock=service.clock))
+    service.add_loop(Loop("watch admissions", watching.run_once, interval_seconds=WATCH_SECONDS, clock=service.clock))
+    tickets = TicketingRoutes(service.database, signer, settings.roles_by_token)
+    gates = GateRoutes(service.transactions, checkins, Packs(service.database, signer), settings)
+    service.serve([*tickets.routes(), *gates.routes()], max_body_bytes=MAX_BODY_BYTES)
     return service

@@ -44,7 +44,14 @@ class TicketingSettings(DatabaseSettings):
     signature_hex: Annotated[int, Field(ge=LEAST_DIGITS, le=MOST_DIGITS)] = LEAST_DIGITS
     #: How long after its event's end a QR is still valid; shows run late.
     valid_after_end_seconds: Seconds = 24 * 3600.0
-    #: ``role:token``; organiser and operator may read tickets here.
+    #: How long before its event's start a ticket is let in, unless the organiser says when the gates open.
+    valid_before_start_seconds: Seconds = 12 * 3600.0
+    #: What a digest in a gate pack costs: Argon2id's KiB of memory and passes. Holds for events that are new to gates.
+    gate_hash_memory_kib: Annotated[int, Field(ge=8, le=1024 * 1024)] = 19 * 1024
+    gate_hash_passes: Annotated[int, Field(ge=1, le=64)] = 2
+    #: How often gate packs are looked at.
+    gate_publish_seconds: Seconds = 2.0
+    #: ``role:token``; organiser and operator may read tickets here, gate and supervisor let guests in.
     admin_tokens: RoleTokens
 
     @field_validator("master_keys", "signing_keys")

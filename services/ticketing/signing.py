@@ -1,6 +1,6 @@
 """Signs tickets: the code under the event's key, the QR with the private key."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from uuid import UUID
@@ -11,6 +11,7 @@ from services.ticketing.codes import derive_event_key, make_code
 from services.ticketing.domain import Place, Ticket, TicketRow
 from services.ticketing.keyring import KeyStatus
 from services.ticketing.keys import parse_hex_keys, public_keys
+from services.ticketing.pack import SIGNED_CONTEXT, plain_time
 from services.ticketing.qr import QrTicket, make_qr
 from services.ticketing.settings import TicketingSettings
 
@@ -35,6 +36,7 @@ class Signer:
         self._valid_after_end = timedelta(seconds=settings.valid_after_end_seconds)
         self._digits = settings.signature_hex
         self._public_keys = public_keys(seeds)
+        self._masters = masters
 
         @lru_cache(maxsize=_EVENT_KEYS)
         def event_key(event_id: UUID) -> bytes:
@@ -54,6 +56,37 @@ class Signer:
     def qr_status(self, ticket: TicketRow) -> KeyStatus:
         """What the QR is worth, likewise. It stands for itself: its key is another than the code's."""
         return self.signing_ring.status(ticket.qr_key_id, ticket.issued_at)
+
+    @property
+    def signing_id(self) -> str:
+        """The id of the key that signs."""
+        return self._signing_id
+
+    @property
+    def good_master_ids(self) -> tuple[str, ...]:
+        """The master keys that nobody else has."""
+        return tuple(key_id for key_id in self._masters if key_id not in self.master_ring.compromised_at)
+
+    def event_keys(self, event_id: UUID, key_ids: Iterable[str]) -> dict[str, bytes]:
+        """One event's keys under these master keys, as far as this replica has them."""
+        return {
+            key_id: derive_event_key(self._masters[key_id], event_id) for key_id in key_ids if key_id in self._masters
+        }
+
+    def sign_pack(self, pack: bytes) -> tuple[str, str]:
+        """The signature of a gate pack's canonical octets, in hex, after the id of its key."""
+        return self._signing_id, self._private_key.sign(SIGNED_CONTEXT + pack).hex()
+
+    def pack_public_keys(self) -> dict[str, dict[str, str | None]]:
+        """The public keys as they stand in a gate pack."""
+        cut_offs = self.signing_ring.compromised_at
+        return {
+            key_id: {
+                "public_key": key.hex(),
+                "compromised_at": plain_time(cut_offs[key_id]) if key_id in cut_offs else None,
+            }
+            for key_id, key in self._public_keys.items()
+        }
 
     def sign(self, places: Sequence[Place], *, issued_at: datetime, extra_digits: int = 0) -> list[Ticket]:
         """A ticket for each place. ``extra_digits`` lengthens the codes, where shorter ones were taken already."""

@@ -16,7 +16,7 @@ from aiohttp import web
 from shared.http.problems import CONTENT_TYPE as PROBLEM
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-Role = Literal["organiser", "operator", "gate", "service"]
+Role = Literal["organiser", "operator", "gate", "supervisor", "service"]
 
 JSON = "application/json"
 HTML = "text/html"

@@ -21,7 +21,7 @@ from shared.messaging.verdicts import MAX_TRIES, DeadLetter
 from shared.runtime.ids import new_id
 from tests.databases import MakeDatabase
 from tests.harness import Bench, Note, delivery_of
-from tests.ticket_samples import MASTER_KEYS, SIGNING_KEYS, order_paid, sold_event, ticketing_settings
+from tests.ticket_samples import ADMIT, MASTER_KEYS, SIGNING_KEYS, order_paid, sold_event, ticketing_settings
 
 PUBLIC_KEYS = public_keys(parse_hex_keys(SIGNING_KEYS))
 MASTER_KEY = parse_hex_keys(MASTER_KEYS)["m1"]
@@ -34,11 +34,7 @@ async def bench(make_database: MakeDatabase) -> AsyncIterator[Bench]:
 
 
 async def admit(bench: Bench, order_id: UUID, number: int) -> None:
-    await bench.fetch(
-        "INSERT INTO checkins (order_id, number, gate, admitted_at) VALUES ($1, $2, 'north', app_now())",
-        order_id,
-        number,
-    )
+    await bench.fetch(ADMIT, order_id, number)
 
 
 async def state_of(bench: Bench, order_id: UUID) -> list[object]:

@@ -8,10 +8,8 @@ from shared.contracts.ticketing import TicketsIssuedV1, TicketsRevokedV1
 from shared.messaging.handling import Done
 from tests.databases import MakeDatabase
 from tests.harness import PATIENCE_SECONDS, Bench, delivery_of
-from tests.ticket_samples import order_paid, sold_event, ticketing_settings
+from tests.ticket_samples import ADMIT, order_paid, sold_event, ticketing_settings
 from tests.waiting import until
-
-ADMIT = "INSERT INTO checkins (order_id, number, gate, admitted_at) VALUES ($1, 1, 'north', app_now())"
 
 
 async def test_many_copies_at_once_issue_one_set_of_tickets(make_database: MakeDatabase) -> None:
@@ -44,7 +42,7 @@ async def test_a_gate_that_admits_while_a_ticket_is_being_revoked_wins(make_data
         async with bench.service.database.acquire() as gate:
             admission = gate.transaction()
             await admission.start()
-            await gate.execute(ADMIT, order.order_id)
+            await gate.execute(ADMIT, order.order_id, 1)
             revoking = asyncio.create_task(bench.deliver(RevokeRequestedV1(order_id=order.order_id, numbers=(1,))))
             await until(
                 lambda: bench.value("SELECT count(*) FROM pg_locks WHERE NOT granted"),

@@ -26,6 +26,7 @@ SECRETS = Secrets(
     organiser_token="organiser-token-of-a-test",
     operator_token="operator-token-of-a-test",
     gate_token="gate-token-of-a-test",
+    supervisor_token="supervisor-token-of-a-test",
     ticketing_master_keys=f"k1:{'b' * 64}",
     ticketing_signing_keys=f"k1:{'c' * 64}",
 )
