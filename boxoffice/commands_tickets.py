@@ -14,9 +14,12 @@ from uuid import UUID
 
 import typer
 
+from boxoffice import pack_file
 from services.ticketing.codes import LEAST_DIGITS, derive_event_key, read_code, verify_code
+from services.ticketing.device import check_ticket
 from services.ticketing.keyring import KeyRing, KeyStatus, parse_cut_offs
 from services.ticketing.keys import parse_hex_keys, read_keys_file
+from services.ticketing.pack import PackError
 from services.ticketing.qr import PREFIX, QrTicket, read_qr, verify_qr, verify_qr_with
 
 EXIT_VALID = 0
@@ -61,6 +64,11 @@ class PublicKeys:
     keys: Mapping[str, bytes]
     ring: KeyRing
 
+    @property
+    def trusted(self) -> dict[str, bytes]:
+        """Those that nobody else has."""
+        return {key_id: key for key_id, key in self.keys.items() if key_id not in self.ring.compromised_at}
+
 
 class Usage(Exception):
     """The command cannot be done as it was given; the text says what is missing."""
@@ -74,6 +82,9 @@ def verify(
     event_key: Annotated[
         str | None, typer.Option(help="For a code: EVENT_ID:KEY as `tickets event-key` prints it; several with commas.")
     ] = None,
+    pack: Annotated[
+        Path | None, typer.Option(help="A gate pack, as `gate pack` wrote it: checks both, and what was revoked.")
+    ] = None,
     event: Annotated[str | None, typer.Option(help="The event at this gate; a QR for another is refused.")] = None,
     least_digits: Annotated[
         int, typer.Option(help="Refuse codes with a shorter signature.", min=LEAST_DIGITS)
@@ -83,12 +94,15 @@ def verify(
     """Check a ticket. Exit code 0: genuine and in time; 1: not; 2: the command is incomplete; 3: signed
     with a key that was stolen since, so that only ticketing knows whether we did it.
 
-    It says that a ticket was issued by us, not that it was never revoked or shown before: that needs ticketing itself.
+    It says that a ticket was issued by us, not that it was never shown before: that needs ticketing itself, or the
+    gate's journal (`gate admit`). What was revoked is only in a pack.
     """
     text = ticket.strip()
     try:
         event_id = _read_event(event) if event is not None else None
-        if text.startswith(PREFIX):
+        if pack is not None:
+            verdict = _verify_with_pack(text, pack, public_key, keys, event_key, event_id)
+        elif text.startswith(PREFIX):
             verdict = _verify_qr(text, public_key, keys, event_id)
         else:
             verdict = _verify_code(text, event_key, event_id, least_digits)
@@ -135,6 +149,29 @@ def _read_masters() -> tuple[dict[str, bytes], Mapping[str, datetime]]:
         return masters, parse_cut_offs(compromised) if compromised else {}
     except ValueError as error:
         raise Usage(f"TICKETING_COMPROMISED_MASTER_KEYS {error}") from None
+
+
+def _verify_with_pack(
+    text: str, path: Path, public_key: str | None, keys: str | None, event_key: str | None, event_id: UUID | None
+) -> Verdict:
+    """``public_key`` or ``keys``, if given, have to be who signed the pack."""
+    if event_key is not None:
+        raise Usage("a pack has what checks its event's codes; leave --event-key out")
+    try:
+        document, pack = pack_file.load(path, _load_keys(keys).trusted if keys is not None else None)
+        if public_key is not None:
+            pack_file.open_signed(document, {str(document.get("key_id")): _read_key(public_key)})
+    except PackError as error:
+        raise Usage(str(error)) from None
+    if event_id is not None and event_id != pack.event.id:
+        raise Usage(f"the pack is of the event {pack.event.id}")
+    verdict = check_ticket(pack, text, now=datetime.now(UTC), admitted={})
+    facts = {"code": str(verdict.code)} if verdict.code is not None else {}
+    newer = {"newer_than_pack": True} if verdict.is_newer else {}
+    return Verdict(
+        None if verdict.lets_in else verdict.outcome.replace("_", " "),
+        {"event_id": str(pack.event.id), **facts, "pack_version": pack.version, **newer},
+    )
 
 
 def _verify_qr(text: str, public_key: str | None, keys: str | None, event_id: UUID | None) -> Verdict:

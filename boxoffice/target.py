@@ -1,7 +1,8 @@
 """The stack that a command talks to: the one that runs in this state folder, or one that the environment names.
 
 `BOXOFFICE_ORDERS_URL` and its like for each service, `BOXOFFICE_OPERATOR_TOKEN`, `BOXOFFICE_ORGANISER_TOKEN`,
-`BOXOFFICE_AMQP_URL` and `BOXOFFICE_NAMESPACE` name another; what they leave out is taken from the local stack.
+`BOXOFFICE_GATE_TOKEN`, `BOXOFFICE_AMQP_URL` and `BOXOFFICE_NAMESPACE` name another; what they leave out is taken from
+the local stack.
 """
 
 import os
@@ -18,7 +19,7 @@ from deploy.local.stack import read_operator_file
 from deploy.local.state import StateFolder
 from shared.contracts.registry import ServiceName
 
-Role = Literal["operator", "organiser"]
+Role = Literal["operator", "organiser", "gate"]
 #: Seconds for one call of a service.
 CALL_SECONDS = 20.0
 
@@ -42,14 +43,18 @@ class Target:
         if state.marked and status.read(state) is not None:
             local = read_operator_file(state)
             secrets = stack_secrets(state)
-            tokens = {"operator": secrets.operator_token, "organiser": secrets.organiser_token}
+            tokens = {
+                "operator": secrets.operator_token,
+                "organiser": secrets.organiser_token,
+                "gate": secrets.gate_token,
+            }
         urls = dict(local.get("urls", {}))
         for name, value in given.items():
             if name.startswith("BOXOFFICE_") and name.endswith("_URL") and value:
                 urls[name.removeprefix("BOXOFFICE_").removesuffix("_URL").lower()] = value.rstrip("/")
         tokens |= {
             role: token
-            for role in ("operator", "organiser")
+            for role in ("operator", "organiser", "gate")
             if (token := given.get(f"BOXOFFICE_{role.upper()}_TOKEN", ""))
         }
         return cls(
