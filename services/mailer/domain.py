@@ -151,16 +151,30 @@ def decide_refused(refusal: Refusal, *, tries: int, age_seconds: float, patience
     return Later(refusal.why, pause)
 
 
-def tickets_mail(issued: TicketsIssuedV1, tickets: Iterable[IssuedTicket], traceparent: str | None) -> NewMail:
-    """The mail with these tickets of an order: those that were in no mail yet."""
+def newest_of_places(tickets: Mapping[TicketKey, IssuedTicket]) -> dict[TicketKey, int]:
+    """The newest ticket of each place, with the place: an older one is not valid any more."""
+    newest: dict[TicketKey, TicketKey] = {}
+    for order_id, number in sorted(tickets):
+        newest[order_id, tickets[order_id, number].place or number] = (order_id, number)
+    return {key: place for (_, place), key in newest.items()}
+
+
+def tickets_mail(
+    issued: TicketsIssuedV1, tickets: Iterable[IssuedTicket], traceparent: str | None, *, holder: str | None = None
+) -> NewMail:
+    """The mail with these tickets of an order: those that were in no mail yet.
+
+    ``holder`` is the address of who holds them, where it is not the order's: he sees his tickets, not the order.
+    """
     listed = sorted(tickets, key=lambda ticket: ticket.number)
     numbers = ",".join(str(ticket.number) for ticket in listed)
     return NewMail(
         order_id=issued.order_id,
         kind="tickets",
         key=hashlib.sha256(numbers.encode()).hexdigest()[:32],
-        email=issued.email,
+        email=holder or issued.email,
         data={
+            "is_holder": holder is not None,
             "reference": issued.reference,
             "event": issued.event.model_dump(mode="json"),
             "tickets": [ticket.model_dump(mode="json") for ticket in listed],

@@ -12,6 +12,7 @@ from services.mailer.domain import (
     TicketKey,
     decide_expired_mail,
     decide_refund_mail,
+    newest_of_places,
     tickets_mail,
 )
 from shared.contracts.base import IssuedTicket
@@ -37,14 +38,16 @@ class MailerHandlers:
             first.setdefault(event.data.order_id, event)
             for ticket in event.data.tickets:
                 tickets.setdefault((event.data.order_id, ticket.number), ticket)
-        fresh: dict[UUID, list[IssuedTicket]] = {}
-        for key in await store.insert_mailed_tickets(tx.connection, keys=tickets):
-            fresh.setdefault(key[0], []).append(tickets[key])
+        places = newest_of_places(tickets)
+        # To each holder the tickets that are his: one that was issued again may be somebody else's than the order's.
+        fresh: dict[tuple[UUID, str | None], list[IssuedTicket]] = {}
+        for key in await store.insert_mailed_tickets(tx.connection, places=places):
+            fresh.setdefault((key[0], tickets[key].email), []).append(tickets[key])
         await self._insert(
             tx,
             [
-                tickets_mail(first[order_id].data, listed, first[order_id].traceparent)
-                for order_id, listed in fresh.items()
+                tickets_mail(first[order_id].data, listed, first[order_id].traceparent, holder=holder)
+                for (order_id, holder), listed in fresh.items()
             ],
         )
 

@@ -199,7 +199,9 @@ class Renderer:
         data = mail.data
         facts: dict[str, Any] = {
             "order_id": str(mail.order_id),
-            "order_url": self._order_url(mail.order_id),
+            "is_holder": bool(data.get("is_holder")),
+            # The order is the buyer's. Who holds one of its tickets has no business there.
+            "order_url": None if data.get("is_holder") else self._order_url(mail.order_id),
             "reference": data.get("reference"),
             "tickets": [],
         }

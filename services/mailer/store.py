@@ -40,11 +40,13 @@ class Mail:
         return self.first_id or self.id
 
 
-async def insert_mailed_tickets(connection: Connection, *, keys: Iterable[TicketKey]) -> set[TicketKey]:
-    """Those of these tickets that were in no mail yet."""
-    pairs = list(keys)
+async def insert_mailed_tickets(connection: Connection, *, places: Mapping[TicketKey, int]) -> set[TicketKey]:
+    """Those of these tickets that were in no mail yet, and of whose places no newer one was."""
     rows = await connection.fetch(
-        _QUERIES["insert_mailed_tickets"], [order_id for order_id, _ in pairs], [number for _, number in pairs]
+        _QUERIES["insert_mailed_tickets"],
+        [order_id for order_id, _ in places],
+        [number for _, number in places],
+        list(places.values()),
     )
     return {(row["order_id"], row["number"]) for row in rows}
 

@@ -31,6 +31,10 @@ class Place:
     number: int
     tier_id: UUID
     tier_name: str
+    #: The number of the place's first ticket, which names the place for ever.
+    place: int
+    #: The holder's address, where it is not the order's.
+    email: str | None = None
 
     @property
     def key(self) -> TicketKey:
@@ -73,6 +77,11 @@ class TicketRow:
     blocked_at: datetime | None = None
 
     @property
+    def place(self) -> int:
+        """The place that it is for."""
+        return self.issued.place or self.issued.number
+
+    @property
     def is_valid(self) -> bool:
         """Whether it is its holder's. A gate lets it in, unless its order is blocked for the time being."""
         return self.revoked_at is None
@@ -89,22 +98,26 @@ def decide_places(order: OrderPaidV1) -> list[Place]:
     """The order's places: numbers run over its lines in order, from 1."""
     tiers = [line for line in order.lines for _ in range(line.quantity)]
     return [
-        Place(order.order_id, order.reference, order.event, number, line.tier_id, line.tier_name)
+        Place(order.order_id, order.reference, order.event, number, line.tier_id, line.tier_name, place=number)
         for number, line in enumerate(tiers, start=1)
     ]
 
 
 def decide_revocations(
-    asked: Iterable[TicketKey], *, existing: Collection[TicketKey], admitted: Collection[TicketKey]
+    asked: Iterable[TicketKey], *, of_place: Mapping[TicketKey, Collection[TicketKey]], admitted: Collection[TicketKey]
 ) -> dict[TicketKey, Outcome]:
-    """How each request ends, given the tickets there are and those that were let in. Revoking twice is once."""
-    return {key: _decide_revocation(key, existing, admitted) for key in asked}
+    """How each request ends, given those that were let in. Revoking twice is once.
+
+    ``of_place`` has, for each ticket that exists, all tickets its place ever had: what is asked of one of them is asked
+    of the place, so that a ticket which was issued again meanwhile does not escape a refund.
+    """
+    return {key: _decide_revocation(of_place.get(key, ()), admitted) for key in asked}
 
 
-def _decide_revocation(key: TicketKey, existing: Collection[TicketKey], admitted: Collection[TicketKey]) -> Outcome:
-    if key not in existing:
+def _decide_revocation(of_place: Collection[TicketKey], admitted: Collection[TicketKey]) -> Outcome:
+    if not of_place:
         return "unknown_number"
-    return "already_admitted" if key in admitted else "revoked"
+    return "already_admitted" if any(key in admitted for key in of_place) else "revoked"
 
 
 def refusal_of(number: int, outcome: Outcome) -> RefusedRevocation:

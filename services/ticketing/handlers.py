@@ -1,27 +1,23 @@
 """What ticketing does with each message: lock, decide, write, answer, for a whole batch at a time."""
 
-import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 from services.ticketing import store
-from services.ticketing.codes import MOST_EXTRA_DIGITS
 from services.ticketing.domain import (
     Outcome,
-    Place,
     TicketKey,
     decide_places,
     decide_revocations,
     refusal_of,
 )
+from services.ticketing.issuing import issue, say_issued
 from services.ticketing.signing import Signer
-from shared.contracts.base import IssuedTicket
 from shared.contracts.orders import OrderPaidV1, RevokeRequestedV1
-from shared.contracts.ticketing import TicketsIssuedV1, TicketsRevokedV1
+from shared.contracts.ticketing import TicketsRevokedV1
 from shared.messaging.cloudevents import Event
-from shared.messaging.exceptions import RejectedForGood
 from shared.messaging.transaction import Transaction
 
 
@@ -45,10 +41,10 @@ class TicketingHandlers:
         # The first message of an order wins over a repeat in the same batch, as it does over a later one.
         orders = {event.data.order_id: event.data for event in reversed(events)}
         fresh = await store.mark_orders_issued(tx.connection, orders=list(orders.values()), now=tx.now)
-        await self._issue(tx, [place for order_id in fresh for place in decide_places(orders[order_id])])
+        await issue(tx, self._signer, [place for order_id in fresh for place in decide_places(orders[order_id])])
         settled = await _settle_revocations(tx, list(fresh))
         traceparents = {event.data.order_id: event.traceparent for event in events}
-        await _answer_issued(tx, traceparents)
+        await say_issued(tx, traceparents)
         for order_id, numbers in _numbers_by_order(settled).items():
             tx.emit(_revoked(order_id, numbers, settled), traceparent=traceparents[order_id])
 
@@ -67,48 +63,18 @@ class TicketingHandlers:
             if (event.data.order_id, numbers[0]) in outcomes:
                 tx.emit(_revoked(event.data.order_id, numbers, outcomes), traceparent=event.traceparent)
 
-    async def _issue(self, tx: Transaction, places: Sequence[Place]) -> None:
-        for extra_digits in range(MOST_EXTRA_DIGITS + 1):
-            if not places:
-                return
-            # Off the event loop: a batch of many tickets is tens of milliseconds of signing.
-            tickets = await asyncio.to_thread(self._signer.sign, places, issued_at=tx.now, extra_digits=extra_digits)
-            done = await store.insert_tickets(tx.connection, tickets=tickets, now=tx.now)
-            places = [place for place in places if place.key not in done]
-        if places:
-            raise RejectedForGood(f"the codes of order {places[0].order_id} belong to other tickets")
-
-
-async def _answer_issued(tx: Transaction, traceparents: Mapping[UUID, str | None]) -> None:
-    order_ids = list(traceparents)
-    orders = await store.list_issued_orders(tx.connection, order_ids=order_ids)
-    valid: dict[UUID, list[IssuedTicket]] = defaultdict(list)
-    for ticket in await store.list_tickets(tx.connection, order_ids=order_ids):
-        if ticket.is_valid:
-            valid[ticket.order_id].append(ticket.issued)
-    for order_id, traceparent in traceparents.items():
-        order = orders[order_id]
-        answer = TicketsIssuedV1(
-            order_id=order_id,
-            email=order.email,
-            reference=order.reference,
-            event=order.event,
-            charge_id=order.charge_id,
-            tickets=tuple(valid[order_id]),
-        )
-        tx.emit(answer, traceparent=traceparent)
-
 
 async def _settle_revocations(tx: Transaction, order_ids: Sequence[UUID]) -> dict[TicketKey, Outcome]:
     """Decide what is still open of these orders; returns what was decided now."""
     asked = await store.list_open_revocations(tx.connection, order_ids=order_ids)
     if not asked:
         return {}
-    existing = await store.lock_tickets(tx.connection, keys=asked)
-    admitted = await store.list_admitted(tx.connection, keys=existing)
-    outcomes = decide_revocations(asked, existing=existing, admitted=admitted)
+    of_place = await store.list_place_tickets(tx.connection, keys=asked)
+    locked = await store.lock_tickets(tx.connection, keys={key for keys in of_place.values() for key in keys})
+    admitted = await store.list_admitted(tx.connection, keys=locked)
+    outcomes = decide_revocations(asked, of_place=of_place, admitted=admitted)
     await store.settle_revocations(tx.connection, outcomes=list(outcomes.items()), now=tx.now)
-    granted = [key for key, outcome in outcomes.items() if outcome == "revoked"]
+    granted = {key for asked, outcome in outcomes.items() if outcome == "revoked" for key in of_place[asked]}
     await store.mark_tickets_revoked(tx.connection, keys=granted, now=tx.now)
     return outcomes
 

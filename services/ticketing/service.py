@@ -5,6 +5,7 @@ from services.ticketing.gate_http import MAX_BODY_BYTES, GateRoutes
 from services.ticketing.handlers import TicketingHandlers
 from services.ticketing.http import TicketingRoutes
 from services.ticketing.packing import Doors, HashCodes, Packs, PublishPacks
+from services.ticketing.reissuing import Reissuing
 from services.ticketing.settings import TicketingSettings
 from services.ticketing.signing import Signer
 from shared.contracts.orders import OrderPaidV1, RevokeRequestedV1
@@ -38,7 +39,16 @@ def build(settings: TicketingSettings, clock: Clock | None = None) -> Service:
     service.add_loop(Loop("hash codes", hashing.run_once, interval_seconds=every, clock=service.clock))
     service.add_loop(Loop("publish packs", publishing.run_once, interval_seconds=every, clock=service.clock))
     service.add_loop(Loop("watch admissions", watching.run_once, interval_seconds=WATCH_SECONDS, clock=service.clock))
-    tickets = TicketingRoutes(service.database, signer, settings.roles_by_token)
+    reissuing = Reissuing(
+        service.transactions,
+        signer,
+        pause_seconds=settings.ask_again_seconds,
+        most_pause_seconds=settings.ask_again_most_seconds,
+    )
+    service.add_loop(
+        Loop("say again", reissuing.say_again, interval_seconds=settings.ask_again_seconds, clock=service.clock)
+    )
+    tickets = TicketingRoutes(service.database, signer, reissuing, settings.roles_by_token)
     gates = GateRoutes(service.transactions, checkins, Packs(service.database, signer), settings)
     service.serve([*tickets.routes(), *gates.routes()], max_body_bytes=MAX_BODY_BYTES)
     return service

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from services.ticketing.domain import IssuedOrder, Outcome, Ticket, TicketKey, TicketRow
+from services.ticketing.domain_reissue import Reissue, ReissueRequest
 from shared.contracts.base import IssuedTicket, SoldEvent
 from shared.contracts.orders import OrderPaidV1
 from shared.postgres.database import Connection
@@ -67,6 +68,8 @@ async def insert_tickets(connection: Connection, *, tickets: Sequence[Ticket], n
         [ticket.qr for ticket in tickets],
         [ticket.code_key_id for ticket in tickets],
         [ticket.qr_key_id for ticket in tickets],
+        [ticket.place.place for ticket in tickets],
+        [ticket.place.email for ticket in tickets],
         now,
     )
     return {_key(row) for row in rows}
@@ -84,6 +87,8 @@ async def list_tickets(connection: Connection, *, order_ids: Sequence[UUID]) -> 
                 tier_name=row["tier_name"],
                 code=row["code"],
                 qr=row["qr"],
+                place=None if row["place"] == row["number"] else row["place"],
+                email=row["email"],
             ),
             issued_at=row["issued_at"],
             revoked_at=row["revoked_at"],
@@ -108,6 +113,60 @@ async def list_open_revocations(connection: Connection, *, order_ids: Sequence[U
 async def list_revocations(connection: Connection, *, order_ids: Sequence[UUID]) -> dict[TicketKey, Outcome]:
     """How requests ended."""
     return {_key(row): row["outcome"] for row in await connection.fetch(_QUERIES["list_revocations"], order_ids)}
+
+
+async def list_place_tickets(connection: Connection, *, keys: Iterable[TicketKey]) -> dict[TicketKey, list[TicketKey]]:
+    """For each of these tickets that exists: all that its place ever had."""
+    of_place: dict[TicketKey, list[TicketKey]] = {}
+    for row in await connection.fetch(_QUERIES["list_place_tickets"], *_columns(keys)):
+        of_place.setdefault((row["order_id"], row["asked"]), []).append(_key(row))
+    return of_place
+
+
+async def insert_reissue(
+    connection: Connection, *, order_id: UUID, reissue: Reissue, now: datetime, say_again_seconds: float
+) -> None:
+    """Write down that a ticket was issued again."""
+    request = reissue.request
+    await connection.execute(
+        _QUERIES["insert_reissue"],
+        order_id,
+        reissue.number,
+        reissue.new_number,
+        request.key,
+        request.email,
+        request.why,
+        request.asked_by,
+        now,
+        say_again_seconds,
+    )
+
+
+async def list_reissues(connection: Connection, *, order_id: UUID) -> list[Reissue]:
+    """Which of an order's tickets were issued again."""
+    return [
+        Reissue(
+            row["number"],
+            row["new_number"],
+            ReissueRequest(row["number"], row["request_key"], row["email"], row["why"], row["asked_by"]),
+            row["reissued_at"],
+        )
+        for row in await connection.fetch(_QUERIES["list_reissues"], order_id)
+    ]
+
+
+async def take_reissues_to_say(
+    connection: Connection, *, limit: int, times: int, pause_seconds: float, most_pause_seconds: float
+) -> set[UUID]:
+    """Orders whose tickets are due to be told again; the next time is set."""
+    rows = await connection.fetch(_QUERIES["take_reissues_to_say"], limit, times, pause_seconds, most_pause_seconds)
+    return {row["order_id"] for row in rows}
+
+
+async def get_seconds_to_say(connection: Connection) -> float | None:
+    """Seconds until an order's tickets are told again, below 0 when overdue; ``None`` when none waits."""
+    seconds: float | None = await connection.fetchval(_QUERIES["get_seconds_to_say"])
+    return seconds
 
 
 async def lock_tickets(connection: Connection, *, keys: Iterable[TicketKey]) -> set[TicketKey]:

@@ -229,7 +229,8 @@ def staff(names: Mapping[str, str]) -> list[Bad]:
         "orders": [f"GET /v1/orders/{names['order']}", f"POST /v1/admin/orders/{names['order']}/cancel",
                    "GET /v1/admin/orders?email=a", f"GET /v1/admin/orders/{NOTHING}",
                    f"POST /v1/admin/orders/{names['paid']}/refund"],
-        "ticketing": [f"GET /v1/admin/orders/{names['paid']}/tickets"],
+        "ticketing": [f"GET /v1/admin/orders/{names['paid']}/tickets",
+                      f"POST /v1/admin/orders/{names['paid']}/tickets/1/reissue"],
         "payments": [f"GET /v1/admin/payments/{names['paid']}", "GET /v1/admin/cases",
                      "GET /v1/admin/ledger", "POST /v1/admin/cases/mismatch:1/close"],
     }  # fmt: skip
@@ -280,6 +281,20 @@ def staff(names: Mapping[str, str]) -> list[Bad]:
         *(Bad(f"search {query!r}", "orders", f"GET /v1/admin/orders{query}", 422, "invalid", None, ours)
           for query in ("", "?email=", "?email=a%00b", "?reference=%00")),
         Bad("no tickets", "ticketing", f"GET /v1/admin/orders/{NOTHING}/tickets", 404, "not_found", None, ours),
+        *(Bad(f"reissue {what}", "ticketing", f"POST /v1/admin/orders/{order}/tickets/{number}/reissue", status, code,
+              body, {**JSON, **ours, **({"Idempotency-Key": key} if key else {})})
+          for what, order, number, key, body, status, code in (
+              ("without a key", names["paid"], "1", "", b'{"email":"b@example.com"}', 422, "invalid"),
+              ("a short key", names["paid"], "1", "short", b'{"email":"b@example.com"}', 422, "invalid"),
+              ("to nobody", names["paid"], "1", "k" * 16, b"{}", 422, "invalid"),
+              ("to a list", names["paid"], "1", "k" * 16, b'{"email":"b@example.com,c@example.com"}', 422, "invalid"),
+              ("with a NUL", names["paid"], "1", "k" * 16, b'{"email":"b@example.com","why":"\\u0000"}', 422,
+               "invalid"),
+              ("half a body", names["paid"], "1", "k" * 16, b'{"email":', 400, "malformed_json"),
+              ("no number", names["paid"], "one", "k" * 16, b'{"email":"b@example.com"}', 404, "not_found"),
+              ("an unknown number", names["paid"], "999", "k" * 16, b'{"email":"b@example.com"}', 404, "not_found"),
+              ("a huge number", names["paid"], "9" * 30, "k" * 16, b'{"email":"b@example.com"}', 404, "not_found"),
+              ("nothing", NOTHING, "1", "k" * 16, b'{"email":"b@example.com"}', 404, "not_found"))),
         Bad("keys by POST", "ticketing", "POST /v1/keys", 405, "method_not_allowed"),
         Bad("no case", "payments", "POST /v1/admin/cases/mismatch:1/close", 404, "not_found", b'{"reason":"why"}',
             {**JSON, **bearer(SECRETS.operator_token)}),

@@ -86,6 +86,34 @@ def refund(model: type[RefundStartedV1 | PaymentRefundedV1 | RefundFailedV1]) ->
     )
 
 
+async def test_each_holder_is_mailed_his_own_tickets_whatever_list_comes_first(
+    make_database: MakeDatabase,
+) -> None:
+    """A ticket is issued again to another holder; the lists of before and after come in any order, or together."""
+    first = tickets_issued((1, 2))
+    kept, old = first.tickets
+    new = old.model_copy(update={"number": 3, "place": 2, "email": "bola@example.com", "code": "222222-003-0123abcd"})
+    second = first.model_copy(update={"tickets": (kept, new)})
+    for together, messages in ((False, (first, second)), (False, (second, first)), (True, (first, second)),
+                               (True, (second, first))):  # fmt: skip
+        async with Post() as post, opened(mailer_settings(make_database("mailer"), post.url)) as bench:
+            if together:
+                await bench.deliver_batch(*messages)
+            else:
+                await bench.deliver(*messages)
+            await bench.deliver(*messages)
+            rows = await bench.fetch("SELECT email, data FROM mails ORDER BY email")
+            mailed = {row["email"]: [one["number"] for one in row["data"]["tickets"]] for row in rows}
+            # The list of before came first and alone: then the old ticket was good when it was mailed.
+            was_good = not together and messages[0] is first
+            assert mailed == {"ada@example.com": [1, 2] if was_good else [1], "bola@example.com": [3]}
+            await bench.send_until(post, 2)
+            texts = {mail.to: mail.text + mail.html for mail in post.mails}
+            assert new.code in texts["bola@example.com"]
+            assert "tickets.example/orders" in texts["ada@example.com"]
+            assert "tickets.example/orders" not in texts["bola@example.com"], "the order is the buyer's"
+
+
 async def test_five_times_the_same_tickets_are_one_mail(bench: MailBench, post: Post) -> None:
     issued = tickets_issued()
     await bench.deliver(issued, issued)

@@ -15,7 +15,7 @@ from deploy.local.plan import Wiring
 from tests.databases import fresh_databases
 from tests.harness import Wire, delete_namespace, new_namespace
 from tests.samples import checkout
-from tests.system import System, make_wiring, system
+from tests.system import SECRETS, System, make_wiring, system
 from tests.waiting import until
 
 #: Time to pay where a test waits for its end.
@@ -262,6 +262,52 @@ async def test_an_organiser_refunds_an_order_tickets_first(whole: System) -> Non
     await whole.sums_hold()
     assert await stock(whole, tier) == (10, 0, 0)
     assert len(await whole.refunds(order.order_id)) == 1
+
+
+async def test_a_ticket_goes_to_another_holder_and_a_refund_takes_it_too(whole: System) -> None:
+    """The old number is revoked, the new one mailed to its holder alone; the buyer's page shows neither."""
+    tier = await whole.tier(10)
+    order = await whole.shop.checkout((tier, 2), email="ada.gives@example.com")
+    await whole.shop.pay(order)
+    kept, given = (await paid(whole, order))["tickets"]
+    await whole.mailed("ada.gives@example.com")
+    path = f"{whole.url('ticketing')}/v1/admin/orders/{order.order_id}/tickets/{given['number']}/reissue"
+    headers = {"Authorization": f"Bearer {SECRETS.organiser_token}", "Idempotency-Key": "ada-gives-one-to-bola"}
+    answers = [
+        await whole.shop.request("POST", path, json={"email": "bola.gets@example.com"}, headers=headers)
+        for _ in range(2)
+    ]
+    assert [answer.status for answer in answers] == [201, 200]
+    new = answers[0].body
+    assert answers[1].body == new
+    assert (new["number"], new["place"], new["status"], new["email"]) == (3, 2, "valid", "bola.gets@example.com")
+
+    async def shown() -> list[dict[str, Any]]:
+        view = await whole.shop.until(order.order_id, order.token, {"paid"}, 15, tickets=True)
+        assert new["code"] not in str(view)
+        return view["tickets"] if view["passed_on_numbers"] == [2] else []
+
+    (left,) = await until(shown, 15, "the buyer's page has heard of it")
+    assert left["code"] == kept["code"]
+    page = await whole.session.get(f"{whole.url('gateway')}/orders/{order.order_id}?token={order.token}")
+    text = await page.text()
+    assert "issued again to somebody else" in text
+    assert (kept["code"] in text, given["code"] in text, new["code"] in text) == (True, False, False)
+    (mail,) = await whole.mailed("bola.gets@example.com")
+    assert new["code"] in mail["text"]
+    assert not [code for code in (kept["code"], given["code"]) if code in mail["text"]]
+    assert order.token not in mail["text"] + mail["html"], "the order is the buyer's"
+    assert len(await whole.mails("ada.gives@example.com")) == 1
+    await whole.sums_hold()
+    refused = await whole.shop.request("POST", path, json={"email": "chi@example.com"}, headers=headers)
+    assert (refused.status, refused.body["code"], refused.body["new_number"]) == (422, "key_reused", 3)
+    await whole.organise("POST", f"/v1/admin/orders/{order.order_id}/refund", {"why": "rain"}, service="orders")
+    await whole.shop.until(order.order_id, order.token, {"refunded"}, 15)
+    valid = "SELECT count(*) FROM tickets WHERE status = 'valid' AND order_id = $1"
+    assert await whole.value("ticketing", valid, order.order_id) == 0
+    await whole.sums_hold()
+    assert await stock(whole, tier) == (10, 0, 0)
+    assert await whole.refunds(order.order_id) == [1_000_000]
 
 
 async def test_sold_out_is_said_by_inventory_and_the_loser_pays_nothing(whole: System) -> None:
