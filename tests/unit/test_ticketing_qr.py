@@ -1,24 +1,22 @@
 """The QR's text: checked with a public key alone, byte for byte as documented."""
 
+import base64
 import json
 import re
-import shutil
-import subprocess
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ticketing.codes import derive_event_key, make_code
 from services.ticketing.qr import (
     PREFIX,
-    SIGNED_CONTEXT,
     QrTicket,
     encode_payload,
     make_qr,
@@ -52,7 +50,7 @@ TEXT = make_qr(KEY, ticket())
 
 def vectors() -> list[dict[str, str]]:
     blocks = re.findall(r"```json\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
-    found: list[dict[str, str]] = json.loads(blocks[0])
+    found: list[dict[str, str]] = json.loads(blocks[-1])
     return found
 
 
@@ -66,13 +64,59 @@ def test_the_text_is_all_in_the_alphanumeric_set_of_qr() -> None:
     assert re.fullmatch(r"[0-9A-Z $%*+\-./:]+", TEXT)
 
 
-@given(st.integers(0, len(TEXT) - 1), st.sampled_from(CHARACTERS))
-@settings(max_examples=300, deadline=None)
-def test_no_single_changed_character_verifies(position: int, replacement: str) -> None:
-    changed = TEXT[:position] + replacement + TEXT[position + 1 :]
-    if changed != TEXT:
-        assert verify_qr(changed, {"s1": PUBLIC}) is None
-        assert verify_qr_with(changed, PUBLIC) is None
+def test_no_single_changed_character_verifies_at_any_position() -> None:
+    """Every position of one text, every character of the QR's set and some others."""
+    verified = [
+        (position, replacement)
+        for position, genuine in enumerate(TEXT)
+        for replacement in CHARACTERS
+        if replacement != genuine and verify_qr_with(TEXT[:position] + replacement + TEXT[position + 1 :], PUBLIC)
+    ]
+    assert verified == []
+
+
+tickets = st.builds(
+    ticket,
+    event_id=st.uuids(),
+    tier_id=st.uuids(),
+    code=st.builds(
+        lambda reference, number, digits: make_code(derive_event_key(bytes(32), EVENT), EVENT, reference, number,
+                                                    digits=digits),
+        st.text("23456789ABCDEFGHJKMNPQRSTUVWXYZ", min_size=6, max_size=6),
+        st.integers(1, 20_000),
+        st.integers(8, 36),
+    ),
+    key_id=st.text("ABCXYZabcxyz0189_-", min_size=1, max_size=16),
+    issued_at=st.integers(0, 2**32 - 1).map(lambda seconds: datetime.fromtimestamp(seconds, UTC)),
+)  # fmt: skip
+
+
+@given(tickets, st.data())
+def test_no_single_changed_character_of_any_ticket_verifies(said: QrTicket, data: st.DataObject) -> None:
+    text = make_qr(KEY, said)
+    position = data.draw(st.integers(0, len(text) - 1))
+    replacement = data.draw(st.one_of(st.sampled_from(CHARACTERS), st.characters()))
+    changed = text[:position] + replacement + text[position + 1 :]
+    assert verify_qr(changed, {said.key_id: PUBLIC}) == (said if changed == text else None)
+
+
+@given(tickets, tickets)
+def test_nothing_that_a_qr_says_can_be_swapped_for_anothers(said: QrTicket, other: QrTicket) -> None:
+    """Event, number, tier, times, key id: each of another genuine ticket, under this one's signature."""
+    _, signature = split_qr(make_qr(KEY, said)) or (b"", b"")
+    swaps = [
+        replace(said, event_id=other.event_id),
+        replace(said, tier_id=other.tier_id),
+        replace(said, code=other.code),
+        replace(said, code=replace(said.code, number=other.code.number)),
+        replace(said, code=replace(said.code, reference=other.code.reference)),
+        replace(said, key_id=other.key_id),
+        replace(said, issued_at=other.issued_at),
+        replace(said, valid_until=said.valid_until + timedelta(days=1)),
+    ]
+    for swapped in swaps:
+        text = PREFIX + base64.b32encode(encode_payload(swapped) + signature).decode().rstrip("=")
+        assert verify_qr_with(text, PUBLIC) == (said if swapped == said else None)
 
 
 def test_the_spare_bits_of_the_last_character_say_nothing() -> None:
@@ -132,21 +176,3 @@ def test_the_published_vectors_are_what_we_make(vector: dict[str, str]) -> None:
     )
     assert encode_payload(said).hex() == vector["payload"]
     assert make_qr(key, said) == vector["qr"]
-
-
-@pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here")
-@pytest.mark.parametrize("vector", vectors(), ids=lambda vector: vector["code"])
-def test_the_published_vectors_verify_with_openssl(vector: dict[str, str], tmp_path: Path) -> None:
-    parts = split_qr(vector["qr"])
-    assert parts is not None
-    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(vector["public_key"]))
-    pem = public.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    (tmp_path / "key.pem").write_bytes(pem)
-    (tmp_path / "signed").write_bytes(SIGNED_CONTEXT + parts[0])
-    (tmp_path / "signature").write_bytes(parts[1])
-    command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "key.pem", "-rawin", "-in", "signed"]
-    done = subprocess.run(
-        [*command, "-sigfile", "signature"], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Signature Verified Successfully" in done.stdout
