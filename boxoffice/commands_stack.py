@@ -1,13 +1,17 @@
 """`up`, `down`, `status`, `run`, `migrate`: the local stack from the command line."""
 
+import asyncio
+import json
 import os
 from typing import Annotated
 
 import typer
 
 from boxoffice import detached, reports
+from boxoffice.attention import Attention, look_around
 from boxoffice.exits import FAILED, INTERRUPTED, UNREACHABLE
 from boxoffice.service import run_service
+from boxoffice.target import Target
 from deploy.local.engines import start_engines
 from deploy.local.errors import LocalError
 from deploy.local.plan import read_replicas
@@ -68,12 +72,18 @@ def down() -> None:
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show each process. Exit code 0 if all are ready, 1 if one is not, 3 if the stack is not running."""
+    """Show each process, and what waits for a person: dead letters, open cases of money, messages that are not sent.
+
+    Exit code 0 if all processes are ready, 1 if one is not, 3 if the stack is not running.
+    """
     states = reports.look(StateFolder.from_environment())
+    attention = asyncio.run(look_around(Target.find())) if states.running else Attention()
     if as_json:
-        typer.echo(states.to_json())
+        typer.echo(json.dumps({**states.to_json(), "attention": attention.to_json()}))
     else:
         states.show()
+        for line in attention.lines():
+            typer.echo(line)
     if not states.running:
         raise typer.Exit(UNREACHABLE)
     if not states.all_ready:

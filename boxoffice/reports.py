@@ -1,10 +1,9 @@
 """What the commands of the local stack show to a person, or to a program."""
 
 import asyncio
-import json
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import aiohttp
 from rich.console import Console
@@ -93,10 +92,10 @@ class StackState:
     def all_ready(self) -> bool:
         return self.phase == "ready" and all(process.state == "ready" for process in self.processes)
 
-    def to_json(self) -> str:
+    def to_json(self) -> dict[str, Any]:
         """One object with everything the table shows."""
         processes = [vars(process) for process in self.processes]
-        return json.dumps({"phase": self.phase, "pid": self.pid, "ready": self.all_ready, "processes": processes})
+        return {"phase": self.phase, "pid": self.pid, "ready": self.all_ready, "processes": processes}
 
     def show(self) -> None:
         """A table, or a sentence if nothing runs."""

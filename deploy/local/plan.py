@@ -127,6 +127,7 @@ def _own(service: ServiceName, wiring: Wiring) -> dict[str, str]:
         },
         "orders": {**among, **admin},
         "inventory": admin,
+        "reaper": admin,
         "payments": {
             **tokens,
             **admin,

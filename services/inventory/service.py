@@ -4,6 +4,8 @@ from services.inventory.handlers import make_handlers
 from services.inventory.http import Routes
 from services.inventory.loops import AskAboutHolds
 from services.inventory.settings import InventorySettings
+from shared.http.timeline import timeline_route
+from shared.postgres.queries import Queries
 from shared.runtime.clock import Clock
 from shared.runtime.loops import Loop
 from shared.runtime.service import Service
@@ -14,7 +16,9 @@ def build(settings: InventorySettings, clock: Clock | None = None) -> Service:
     """The service, not yet started."""
     service = Service("inventory", settings, clock=clock)
     service.consume(make_handlers(settings))
-    service.serve(Routes(service.transactions, parse_roles(settings.admin_tokens)).all())
+    roles = parse_roles(settings.admin_tokens)
+    timeline = timeline_route(service.database, Queries("services.inventory")["list_timeline"], roles)
+    service.serve([*Routes(service.transactions, roles).all(), timeline])
     ask = AskAboutHolds(service.transactions, service.metrics, settings)
     service.add_loop(
         Loop("ask about holds", ask.run_once, interval_seconds=settings.ask_hold_after_seconds, clock=service.clock)

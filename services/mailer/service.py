@@ -9,7 +9,9 @@ from services.mailer.settings import MailerSettings
 from shared.contracts.orders import OrderExpiredV1
 from shared.contracts.payments import PaymentRefundedV1, RefundFailedV1, RefundStartedV1
 from shared.contracts.ticketing import TicketsIssuedV1
+from shared.http.timeline import timeline_route
 from shared.messaging.handling import Handlers
+from shared.postgres.queries import Queries
 from shared.runtime.clock import Clock
 from shared.runtime.loops import Loop
 from shared.runtime.service import Service
@@ -38,5 +40,8 @@ def build(settings: MailerSettings, clock: Clock | None = None) -> Service:
             },
         )
     )
-    service.serve(Routes(service.transactions, parse_roles(settings.admin_tokens), loop.wake).all())
+    roles = parse_roles(settings.admin_tokens)
+    routes = Routes(service.transactions, roles, loop.wake)
+    timeline = timeline_route(service.database, Queries("services.mailer")["list_timeline"], roles)
+    service.serve([*routes.all(), timeline])
     return service

@@ -4,6 +4,8 @@ from services.orders.handlers import OrderHandlers
 from services.orders.http import Routes
 from services.orders.loops import AskAgain
 from services.orders.settings import OrdersSettings
+from shared.http.timeline import timeline_route
+from shared.postgres.queries import Queries
 from shared.runtime.clock import Clock
 from shared.runtime.loops import Loop
 from shared.runtime.service import Service
@@ -18,5 +20,6 @@ def build(settings: OrdersSettings, clock: Clock | None = None) -> Service:
     service.add_loop(Loop("ask again", ask.run_once, interval_seconds=settings.ask_again_seconds, clock=service.clock))
     service.consume(handlers.all())
     roles = parse_roles(settings.admin_tokens) | {settings.service_token.get_secret_value(): "service"}
-    service.serve(Routes(service.transactions, handlers, roles).all())
+    timeline = timeline_route(service.database, Queries("services.orders")["list_timeline"], roles)
+    service.serve([*Routes(service.transactions, handlers, roles).all(), timeline])
     return service

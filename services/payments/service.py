@@ -12,8 +12,10 @@ from services.payments.paying import Paying
 from services.payments.paystack import Paystack
 from services.payments.refunding import Refunding
 from services.payments.settings import PaymentsSettings
+from services.payments.store import SQL
 from services.payments.verifying import Verifying
 from services.payments.webhooks import Webhooks
+from shared.http.timeline import timeline_route
 from shared.http.tokens import Tokens
 from shared.runtime.clock import Clock
 from shared.runtime.loops import Loop
@@ -72,6 +74,7 @@ class PaymentsService(Service):
         loop("add up the ledger", self.books, LEDGER_SECONDS)
         self.consume(PaymentHandlers(settings, finalisation, wakes).all())
         roles = parse_roles(settings.admin_tokens)
+        timeline = timeline_route(self.database, SQL["list_timeline"], roles)
         routes = Routes(
             self.transactions,
             self.paying,
@@ -83,7 +86,7 @@ class PaymentsService(Service):
             self.metrics,
         )
         ledger_routes = LedgerRoutes(self.transactions, self.books, roles)
-        self.serve([*routes.all(), *ledger_routes.all()], max_body_bytes=MAX_BODY_BYTES)
+        self.serve([*routes.all(), *ledger_routes.all(), timeline], max_body_bytes=MAX_BODY_BYTES)
 
     async def stop(self) -> None:
         """Drain, then close the connections to Paystack."""

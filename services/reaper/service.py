@@ -3,9 +3,12 @@
 from services.reaper.handlers import make_handlers
 from services.reaper.loops import Reaper
 from services.reaper.settings import ReaperSettings
+from shared.http.timeline import timeline_route
+from shared.postgres.queries import Queries
 from shared.runtime.clock import Clock
 from shared.runtime.loops import Loop
 from shared.runtime.service import Service
+from shared.runtime.settings import parse_roles
 
 
 def build(settings: ReaperSettings, clock: Clock | None = None) -> Service:
@@ -16,4 +19,6 @@ def build(settings: ReaperSettings, clock: Clock | None = None) -> Service:
     service.add_loop(Loop("forget", reaper.forget, interval_seconds=3600))
     reaper.wake = loop.wake
     service.consume(make_handlers(reaper.notice))
+    roles = parse_roles(settings.admin_tokens)
+    service.serve([timeline_route(service.database, Queries("services.reaper")["list_timeline"], roles)])
     return service

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from shared.runtime.settings import DatabaseSettings, Port, Seconds
+from shared.runtime.settings import DatabaseSettings, Port, RoleTokens, Seconds
 
 
 class ReaperSettings(DatabaseSettings):
@@ -18,3 +18,5 @@ class ReaperSettings(DatabaseSettings):
     wake_seconds: Seconds = 60.0
     #: Deadlines in one transaction.
     claim_limit: Annotated[int, Field(ge=1, le=5_000)] = 500
+    #: ``role:token``; organiser and operator may ask what it knows of an order.
+    admin_tokens: RoleTokens

@@ -9,7 +9,9 @@ from services.ticketing.reissuing import Reissuing
 from services.ticketing.settings import TicketingSettings
 from services.ticketing.signing import Signer
 from shared.contracts.orders import OrderPaidV1, RevokeRequestedV1
+from shared.http.timeline import timeline_route
 from shared.messaging.handling import Handlers
+from shared.postgres.queries import Queries
 from shared.runtime.clock import Clock
 from shared.runtime.loops import Loop
 from shared.runtime.service import Service
@@ -50,5 +52,6 @@ def build(settings: TicketingSettings, clock: Clock | None = None) -> Service:
     )
     tickets = TicketingRoutes(service.database, signer, reissuing, settings.roles_by_token)
     gates = GateRoutes(service.transactions, checkins, Packs(service.database, signer), settings)
-    service.serve([*tickets.routes(), *gates.routes()], max_body_bytes=MAX_BODY_BYTES)
+    timeline = timeline_route(service.database, Queries("services.ticketing")["list_timeline"], settings.roles_by_token)
+    service.serve([*tickets.routes(), *gates.routes(), timeline], max_body_bytes=MAX_BODY_BYTES)
     return service

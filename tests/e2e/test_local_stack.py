@@ -3,11 +3,13 @@
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
 import stat
 import subprocess
+import sys
 import tempfile
 import urllib.request
 from collections.abc import Iterator
@@ -18,6 +20,7 @@ import psutil
 import pytest
 
 from deploy.local.plan import PORTS
+from deploy.local.state import PROJECT
 from shared.contracts.registry import SERVICES
 from tests.e2e.local_stack import LocalStackUnderTest, free_offset
 from tests.harness import Note
@@ -88,6 +91,59 @@ def test_second_up_says_it_is_running(stack: LocalStackUnderTest) -> None:
     said = stack.command("up")
     assert "already running" in said
     assert stack.url("gateway") in said
+
+
+@pytest.mark.parametrize(("language", "command"), [("sh", ["sh"]), ("python", [sys.executable])])
+def test_the_readme_buys_tickets(stack: LocalStackUnderTest, tmp_path: Path, language: str, command: list[str]) -> None:
+    """Run as they stand, but for the moved ports, in an empty folder."""
+    assert language != "sh" or shutil.which("curl"), "this test needs curl"
+    said = subprocess.run(
+        [*command, "-"], input=readme_example(stack, language), cwd=tmp_path, env={"PATH": os.environ["PATH"]},
+        capture_output=True, text=True, timeout=90, check=False,
+    )  # fmt: skip
+    assert re.search(r"\b[2-9A-HJKMNP-Z]{6}-002-[0-9a-f]{8}$", said.stdout.strip()), said
+
+
+def test_an_operator_sees_an_order_across_all_services(stack: LocalStackUnderTest) -> None:
+    said = subprocess.run(
+        [sys.executable, "-"], input=readme_example(stack, "python"), capture_output=True, text=True, timeout=90,
+        check=True,
+    )  # fmt: skip
+    order_id, code, _ = said.stdout.split()
+    by_reference = json.loads(stack.command("order", "show", code[:6].lower(), "--json"))
+    assert by_reference["order"]["order_id"] == order_id
+    assert by_reference["silent"] == {}
+    told: dict[str, list[str]] = {entry["service"]: [] for entry in by_reference["timeline"]}
+    for entry in by_reference["timeline"]:
+        told[entry["service"]].append(entry["what"])
+    assert set(told) >= {"orders", "inventory", "reaper", "payments", "ticketing", "mailer"}
+    assert told["orders"] == ["the order was made", "the order is paid"]
+    assert told["inventory"] == ["places were held", "its places are sold"]
+    assert "a charge was entered" in told["payments"]
+    assert told["ticketing"] == ["tickets were issued"]
+    moments = [entry["at"] for entry in by_reference["timeline"]]
+    assert moments == sorted(moments)
+    shown = stack.command("order", "show", order_id)
+    assert code in shown
+    assert "to come: the time to pay is over" in shown
+    assert "is paid" in stack.command("order", "cancel", order_id, expect=1)
+    stack.command("order", "show", "222222", expect=1)
+    stack.command("order", "show", "no order", expect=2)
+
+
+def test_status_says_what_waits_for_a_person(stack: LocalStackUnderTest) -> None:
+    attention = stack.status()["attention"]
+    assert attention == {"dead_letters": {}, "unsent": {}, "open_cases": 0, "unknown": {}}
+    assert json.loads(stack.command("dead", "list", "--json")) == []
+
+
+def readme_example(stack: LocalStackUnderTest, language: str) -> str:
+    """The README's example in this language, with this stack's ports."""
+    (block,) = re.findall(rf"^```{language}\n(.*?)^```", (PROJECT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
+    for name in ("gateway", "sandbox"):
+        assert f"http://127.0.0.1:{PORTS[name]}" in block
+        block = block.replace(f"http://127.0.0.1:{PORTS[name]}", stack.url(name))
+    return str(block)
 
 
 @pytest.mark.parametrize("name", ["reaper", "postgres", "rabbitmq"])

@@ -25,7 +25,12 @@ from tests.waiting import until
 
 
 def settings(database_url: str, **changes: Any) -> ReaperSettings:
-    fields: dict[str, Any] = {"database_url": database_url, "amqp_url": "amqp://nobody@127.0.0.1:1/", "http_port": 0}
+    fields: dict[str, Any] = {
+        "database_url": database_url,
+        "amqp_url": "amqp://nobody@127.0.0.1:1/",
+        "http_port": 0,
+        "admin_tokens": "operator:operator-0123456789abcdef",
+    }
     return ReaperSettings(**fields | changes)
 
 
