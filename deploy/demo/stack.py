@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from deploy.local.guard import remove_state
 from deploy.local.plan import PORTS, Secrets
 from deploy.local.ports import LOOPBACK, is_free
 from deploy.local.provisioning import stack_secrets
+from deploy.local.signals import stopped_by_signals
 from deploy.local.state import PROJECT, StateFolder
 
 #: Long enough to pay, short enough to watch an order expire.
@@ -48,14 +50,16 @@ def demo_stack(say: Callable[[str], None]) -> Iterator[DemoStack]:
         "PAYMENTS_LAST_ATTEMPT_SECONDS": "2",
     }
     try:
-        _run("up", "--detach", environment=environment, say=say)
-        state = StateFolder(folder)
-        yield DemoStack(
-            addresses={name: f"http://{LOOPBACK}:{port + offset}" for name, port in PORTS.items()},
-            database_urls=json.loads((folder / "databases.json").read_text()),
-            secrets=stack_secrets(state),
-            event_id=json.loads((folder / "demo_event.json").read_text())["id"],
-        )
+        # SIGTERM too has to come by below: the stack runs in the background and would stay there.
+        with stopped_by_signals():
+            _run("up", "--detach", environment=environment, say=say)
+            state = StateFolder(folder)
+            yield DemoStack(
+                addresses={name: f"http://{LOOPBACK}:{port + offset}" for name, port in PORTS.items()},
+                database_urls=json.loads((folder / "databases.json").read_text()),
+                secrets=stack_secrets(state),
+                event_id=json.loads((folder / "demo_event.json").read_text())["id"],
+            )
     finally:
         say("Stopping everything")
         _run("down", environment=environment, say=lambda _: None)
@@ -83,11 +87,17 @@ def _run(*arguments: str, environment: Mapping[str, str], say: Callable[[str], N
     ) as process:
         assert process.stdout is not None
         lines = []
-        for line in process.stdout:
-            lines.append(line.rstrip())
-            # Addresses and tokens follow, for people who go on with the stack; this one ends with the demo.
-            if not any("is ready" in one for one in lines):
-                say(line.rstrip())
+        try:
+            for line in process.stdout:
+                lines.append(line.rstrip())
+                # Addresses and tokens follow, for people who go on with the stack; this one ends with the demo.
+                if not any("is ready" in one for one in lines):
+                    say(line.rstrip())
+        except KeyboardInterrupt:
+            # It passes the word on to what it has started in the background; Ctrl-C has reached it, SIGTERM has not.
+            process.send_signal(signal.SIGINT)
+            process.wait(STOP_SECONDS)
+            raise
         code = process.wait(STOP_SECONDS)
     if code != 0:
         raise LocalError(f"boxoffice {arguments[0]} ended with {code}: " + " / ".join(lines[-5:]))

@@ -15,7 +15,7 @@ from deploy.local import postgres as postgres_engine
 from deploy.local import rabbitmq_find as rabbit_finder
 from deploy.local.errors import EngineMissingError, LocalError
 from deploy.local.postgres import PostgresServer
-from deploy.local.processes import Guard, end_leftovers, marked
+from deploy.local.processes import Guard, marked, tidy_up
 from deploy.local.rabbitmq import RabbitNode
 from deploy.local.state import StateFolder
 from deploy.machine import install_hints
@@ -134,9 +134,7 @@ def start_engines(
     """
     search = Search(state, durable, os.environ if environment is None else environment, progress)
     state.create()
-    leftovers = end_leftovers(state)
-    if leftovers:
-        progress(f"Ended what an interrupted run had left: {', '.join(leftovers)}.")
+    tidy_up(state, progress)
     guard = Guard(state, remove_state=remove_state)
     choices: dict[EngineName, Choice] = {}
     try:

@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -187,6 +187,13 @@ def end_leftovers(state: StateFolder, launch: str = "", grace_seconds: float = 1
         ended.extend(process.name() for process in strays if process.is_running())
         _end_all(dict.fromkeys(strays, signal.SIGTERM), grace_seconds)
     return ended
+
+
+def tidy_up(state: StateFolder, say: Callable[[str], None]) -> None:
+    """What every start begins with: end what an interrupted one has left, and say so."""
+    leftovers = end_leftovers(state)
+    if leftovers:
+        say(f"Ended what an interrupted run had left: {', '.join(leftovers)}.")
 
 
 def _end_stage(state: StateFolder, stage: int, launch: str, grace_seconds: float) -> list[str]:

@@ -21,6 +21,7 @@ from deploy.local.plan import (
     sandbox_environment,
     service_environment,
 )
+from deploy.local.processes import tidy_up
 from deploy.local.provisioning import declare_queues, migrate, stack_secrets
 from deploy.local.signals import ignore_signals, stopped_by_signals
 from deploy.local.state import StateFolder, read_json, write_json
@@ -79,6 +80,8 @@ class LocalStack:
                 self._start_and_run(ready)
 
     def _start_and_run(self, ready: Callable[[Summary], None]) -> None:
+        # Before the ports are looked at: who starts again at once meets what the guard has not ended yet.
+        tidy_up(self._state, self._say)
         self._check_machine()
         engines = start_engines(
             self._state,

@@ -5,19 +5,20 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib
+import json
 import os
 import pwd
 import resource
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from deploy.local.errors import LocalError
 from deploy.machine import engine_homes, install_hints
 from deploy.machine.docker_ping import why_no_engine_answers
 from deploy.machine.findings import GOOD, PROBLEM, WARNING, Finding
-from deploy.machine.listeners import describe_owner, is_free
+from deploy.machine.listeners import find_owner, is_free
 from deploy.machine.needs import (
     DISK_BYTES,
     INSTALL_BYTES,
@@ -142,13 +143,26 @@ def check_open_files() -> Finding:
     return Finding("open files", WARNING, text, f"Raise it: ulimit -n {OPEN_FILES_WANTED}")
 
 
-def check_port(purpose: str, port: int) -> Finding:
-    """Whether the port is free, and who has it."""
+def check_port(purpose: str, port: int, ours: Container[int] = ()) -> Finding:
+    """Whether the port is free, and who has it. `ours` are processes that a start ends before it needs the port."""
     if is_free(port):
         return Finding("ports", GOOD, f"Port {port} ({purpose}) is free.")
-    owner = describe_owner(port)
-    by = f" by {owner}" if owner else " by another process"
+    owner = find_owner(port)
+    if owner is None and is_free(port):
+        return Finding("ports", GOOD, f"Port {port} ({purpose}) has just become free.")
+    if owner and owner.pid in ours:
+        return Finding("ports", GOOD, f"Port {port} ({purpose}) is held by what an interrupted start has left.")
+    by = f" by {owner.name} (process {owner.pid})" if owner else " by another process"
     return Finding("ports", PROBLEM, f"Port {port} ({purpose}) is taken{by}.", PORT_REMEDY)
+
+
+def _left_behind(state: Path) -> set[int]:
+    """The processes that the state folder's pid files speak of."""
+    pids: set[int] = set()
+    for file in (state / "pids").glob("*.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            pids.add(int(json.loads(file.read_text())["pid"]))
+    return pids
 
 
 def check_ports(environment: Mapping[str, str], state: Path) -> Iterator[Finding]:
@@ -161,7 +175,8 @@ def check_ports(environment: Mapping[str, str], state: Path) -> Iterator[Finding
     except LocalError as error:
         yield Finding("ports", PROBLEM, str(error))
         return
-    found = [check_port(name, chosen_port(name, environment, offset)) for name in PORTS]
+    ours = _left_behind(state)
+    found = [check_port(name, chosen_port(name, environment, offset), ours) for name in PORTS]
     taken = [finding for finding in found if finding.level != GOOD]
     ports = sorted(chosen_port(name, environment, offset) for name in PORTS)
     yield from taken or [Finding("ports", GOOD, f"{', '.join(map(str, ports))} are free.")]

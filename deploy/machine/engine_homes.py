@@ -15,6 +15,7 @@ from deploy.machine.needs import RABBITMQ_OLDEST
 APT_PROGRAMS = ("apt-get", "apt-cache", "dpkg-deb")
 PACKAGES_INSTALLED = Path("/var/lib/dpkg/status")
 RABBITMQ_FOLDERS = ("/usr/lib/rabbitmq", "/opt/homebrew/opt/rabbitmq", "/usr/local/opt/rabbitmq", "/opt/rabbitmq")
+RABBITMQ_BESIDE = ("lib/rabbitmq", "lib/rabbitmq_server-*", "lib/rabbitmq/lib/rabbitmq_server-*")
 POSTGRES_FOLDERS = (
     ("/usr/lib/postgresql", "*/bin"),
     ("/usr", "pgsql-*/bin"),
@@ -32,7 +33,10 @@ def rabbitmq_homes() -> Iterator[Path]:
     yield from (Path(folder) for folder in RABBITMQ_FOLDERS)
     on_path = shutil.which("rabbitmq-server")
     if on_path:
+        # A link into the installation (Homebrew, a tarball), or a script beside it (conda-forge, a local prefix).
         yield Path(on_path).resolve().parent.parent
+        for pattern in RABBITMQ_BESIDE:
+            yield from sorted(Path(on_path).parent.parent.glob(pattern))
 
 
 def rabbitmq_version(home: Path) -> str:

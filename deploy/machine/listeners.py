@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from deploy.machine.needs import LOOPBACK
 
@@ -30,12 +31,25 @@ def is_free(port: int) -> bool:
     return True
 
 
-def describe_owner(port: int) -> str:
-    """The process that listens on a port, as far as this user may know; empty if unknown."""
+class Owner(NamedTuple):
+    """A process that listens."""
+
+    pid: int
+    name: str
+
+
+def find_owner(port: int) -> Owner | None:
+    """The process that listens on a port; None if there is none, or this user may not know it."""
     if (PROC / "net" / "tcp").exists():
         sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
-        return next(_owners(sockets), "") if sockets else ""
+        return next(_owners(sockets), None) if sockets else None
     return _ask_lsof(port)
+
+
+def describe_owner(port: int) -> str:
+    """The process that listens on a port in words; empty if unknown."""
+    owner = find_owner(port)
+    return f"{owner.name} (process {owner.pid})" if owner else ""
 
 
 def _listening_inodes(port: int) -> Iterator[str]:
@@ -47,19 +61,19 @@ def _listening_inodes(port: int) -> Iterator[str]:
                     yield fields[9]
 
 
-def _owners(sockets: set[str]) -> Iterator[str]:
+def _owners(sockets: set[str]) -> Iterator[Owner]:
     for process in PROC.glob("[0-9]*"):
         # Other users' processes keep theirs to themselves, and any process may end while we look.
         with contextlib.suppress(OSError):
             if any(os.readlink(descriptor) in sockets for descriptor in (process / "fd").iterdir()):  # noqa: PTH115 - 3.9
-                yield f"{(process / 'comm').read_text().strip()} (process {process.name})"
+                yield Owner(int(process.name), (process / "comm").read_text().strip())
 
 
-def _ask_lsof(port: int) -> str:
+def _ask_lsof(port: int) -> Owner | None:
     command = ["lsof", "-nP", f"-iTCP:{port}", "-sTCP:LISTEN", "-Fpc"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=LSOF_SECONDS, check=False)  # noqa: S603
     except (OSError, subprocess.TimeoutExpired):
-        return ""
+        return None
     found = re.search(r"^p(\d+)\nc(.+)$", done.stdout, re.MULTILINE)
-    return f"{found.group(2)} (process {found.group(1)})" if found else ""
+    return Owner(int(found.group(1)), found.group(2)) if found else None

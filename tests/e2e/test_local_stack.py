@@ -27,7 +27,7 @@ from tests.harness import Note
 from tests.processes import LOOPBACK, listening_addresses, processes_of
 from tests.waiting import until
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(480)
 #: What a start says on its way, in this order.
 MOMENTS = ("Starting PostgreSQL", "Starting RabbitMQ", "Preparing the databases", "Starting the services")
 
@@ -175,6 +175,8 @@ async def test_start_stopped_at_any_moment_leaves_nothing_and_the_next_one_works
         patient = ends.random() < 0.5
         note(f"start stopped at {moment!r} by {number.name}{' (patiently)' * patient}, seed {seed}")
         _stop_at(moment, number, other)
+        # `make run` begins with a look, and must not take what was left for somebody else's.
+        assert _look(other) == "", moment
         if patient or number != signal.SIGKILL:
             await until(lambda: processes_of(other.state) == [], 60, f"nothing is left of {moment!r}")
 
@@ -195,6 +197,12 @@ async def test_start_stopped_at_any_moment_leaves_nothing_and_the_next_one_works
     assert "Nothing is running" in other.command("down")
 
 
+def _look(stack: LocalStackUnderTest) -> str:
+    command = [sys.executable, "-m", "deploy.machine", "--problems"]
+    done = subprocess.run(command, env=stack.environment, cwd=PROJECT, capture_output=True, text=True, check=False)
+    return "".join(line for line in done.stdout.splitlines(keepends=True) if line.startswith("PROBLEM"))
+
+
 def _stop_at(moment: str, number: signal.Signals, stack: LocalStackUnderTest) -> None:
     launcher = stack.start("up")
     assert launcher.stdout is not None
@@ -206,6 +214,19 @@ def _stop_at(moment: str, number: signal.Signals, stack: LocalStackUnderTest) ->
     assert launcher.wait(60) == (-number if number == signal.SIGKILL else 130)
     assert number == signal.SIGKILL or "Stopped before everything was up" in said
     assert "Traceback" not in said
+
+
+def test_demo_that_is_stopped_takes_its_stack_along(folder: Path) -> None:
+    stack = LocalStackUnderTest(folder / "stopped demo", free_offset())
+    demo = stack.start("demo")
+    assert demo.stdout is not None
+    with demo.stdout as output:
+        assert any("Starting RabbitMQ" in line for line in output)
+        demo.terminate()
+        assert "Stopping everything" in output.read()
+    assert demo.wait(60) != 0
+    assert processes_of(stack.state) == []
+    assert not list(stack.state.glob("demo-*"))
 
 
 def test_taken_port_is_named_before_anything_starts(folder: Path) -> None:

@@ -158,6 +158,8 @@ def run_demo(newcomer: Newcomer, settings: Mapping[str, str] = MappingProxyType(
                 look_at_engines(newcomer, everything_ours=bool(settings))
         code = demo.wait(DEMO_SECONDS)
     said = "".join(lines)
+    for words in ("needs a network", "is there a network?"):
+        required(words not in said, f"the packages cannot be had here: {lines[-1]}")
     assert code == 0, said
     assert "Every sum holds." in said
     assert "FAILS" not in said

@@ -1,22 +1,27 @@
 """The resolver on real engines: each way it finds them, where they listen, and that they never stay behind."""
 
+import contextlib
 import dataclasses
 import os
 import shutil
 import signal
 import socket
+import socketserver
 import stat
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg
 import pytest
 
-from deploy.local import postgres
+from deploy.local import given, postgres
+from deploy.local.databases import url_of
 from deploy.local.engines import Engines, start_engines
 from deploy.local.errors import LocalError, PortTakenError
 from deploy.local.handshake import log_in
@@ -25,6 +30,7 @@ from deploy.local.processes import find_process
 from deploy.local.rabbitmq import RabbitBinaries, RabbitNode
 from deploy.local.state import PROJECT, StateFolder
 from tests.processes import LOOPBACK, listening_addresses, processes_of
+from tests.services import through
 from tests.waiting import until
 
 LAUNCHER = """
@@ -80,6 +86,63 @@ def test_given_engines_are_used_and_left_running(engines: Engines, state: StateF
     given.stop()
     with psycopg.connect(engines.database_url) as connection:
         assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_given_broker_that_is_too_old_is_named(engines: Engines, state: StateFolder) -> None:
+    version = log_in(engines.amqp_url).version
+    older = f"3.9.{'1' * (len(version) - 4)}"
+    with saying(engines.amqp_url, version, older) as url, pytest.raises(LocalError) as told:
+        start_engines(state, durable=True, needed=["rabbitmq"], environment={"BOXOFFICE_AMQP_URL": url})
+    assert f"BOXOFFICE_AMQP_URL is RabbitMQ {older}; 3.10 or newer is needed" in str(told.value)
+
+
+def test_given_server_that_is_too_old_is_named(
+    engines: Engines, state: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(given, "OLDEST", 99)
+    settings = {"BOXOFFICE_DATABASE_URL": engines.database_url}
+    with pytest.raises(LocalError, match=r"is version \d+; we need 99 or newer"):
+        start_engines(state, durable=True, needed=["postgres"], environment=settings)
+
+
+def test_given_role_without_rights_is_told_which_it_needs(engines: Engines, state: StateFolder) -> None:
+    with psycopg.connect(engines.database_url, autocommit=True) as connection:
+        connection.execute("CREATE ROLE somebody LOGIN PASSWORD 'x'")
+        connection.execute("GRANT CONNECT ON DATABASE postgres TO somebody")
+        try:
+            settings = {"BOXOFFICE_DATABASE_URL": url_of(engines.database_url, "postgres", "somebody", "x")}
+            with pytest.raises(LocalError, match="needs the rights CREATEDB and CREATEROLE"):
+                start_engines(state, durable=True, needed=["postgres"], environment=settings)
+        finally:
+            connection.execute("DROP OWNED BY somebody")
+            connection.execute("DROP ROLE somebody")
+
+
+@contextlib.contextmanager
+def saying(url: str, text: str, instead: str) -> Iterator[str]:
+    """The URL of the same server, which says one text instead of another of the same length."""
+    there = urlsplit(url)
+
+    class Interpreter(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with socket.create_connection((there.hostname or "", there.port or 0)) as server:
+                asking = threading.Thread(target=copy, args=(self.request, server, "", ""))
+                asking.start()
+                copy(server, self.request, text, instead)
+                asking.join()
+
+    def copy(source: socket.socket, target: socket.socket, before: str, after: str) -> None:
+        with contextlib.suppress(OSError):
+            while content := source.recv(65_536):
+                target.sendall(content.replace(before.encode(), after.encode()) if before else content)
+            target.shutdown(socket.SHUT_WR)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Interpreter) as interpreter:
+        thread = threading.Thread(target=interpreter.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield through(url, interpreter.server_address[1])
+        interpreter.shutdown()
+        thread.join()
 
 
 def test_given_url_that_leads_nowhere_is_named(state: StateFolder) -> None:

@@ -49,6 +49,21 @@ def test_old_rabbitmq_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, tmp_pa
         rabbitmq_find.find_on_machine()
 
 
+@pytest.mark.parametrize(
+    "home", ["lib/rabbitmq", "lib/rabbitmq_server-4.1.0", "lib/rabbitmq/lib/rabbitmq_server-4.1.0"]
+)
+def test_rabbitmq_beside_the_program_on_the_path_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, home: str
+) -> None:
+    (tmp_path / home / "plugins" / "rabbit-4.1.0").mkdir(parents=True)
+    (tmp_path / "bin").mkdir()
+    program = tmp_path / "bin" / "rabbitmq-server"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert ("4.1.0", tmp_path / home) == engine_homes.newest_rabbitmq()
+
+
 @pytest.mark.parametrize(("version", "suitable"), [("3.10.0", True), ("4.1.2", True), ("3.9.27", False), ("", False)])
 def test_versions_are_compared_as_numbers(version: str, suitable: bool) -> None:
     assert engine_homes.rabbitmq_suits(version) is suitable

@@ -256,6 +256,20 @@ def test_ports_of_our_own_running_stack_are_no_problem(tmp_path: Path) -> None:
         assert finding.level == PROBLEM
 
 
+def test_port_of_an_interrupted_start_is_no_problem(tmp_path: Path) -> None:
+    state = StateFolder(tmp_path / "state")
+    state.create()
+    with socket.socket() as left:
+        left.bind(("127.0.0.1", 0))
+        left.listen()
+        settings = {**_elsewhere(), "SANDBOX_PORT": str(left.getsockname()[1])}
+        (finding,) = checks.check_ports(settings, state.path)
+        assert finding.level == PROBLEM
+        (state.pids / "sandbox.json").write_text(json.dumps({"pid": os.getpid()}))
+        (finding,) = checks.check_ports(settings, state.path)
+        assert finding.level == GOOD
+
+
 def test_wrong_offset_is_a_problem(tmp_path: Path) -> None:
     (finding,) = checks.check_ports({"BOXOFFICE_PORT_OFFSET": "many"}, tmp_path)
     assert finding.level == PROBLEM
