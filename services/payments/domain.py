@@ -78,6 +78,8 @@ class Facts:
     domain: str
     paid_at: datetime | None = None
     fees_kobo: int | None = None
+    #: What was asked for, where Paystack says so: less than the amount when its fee came on top.
+    requested_kobo: int | None = None
 
     @property
     def is_paid(self) -> bool:
@@ -149,13 +151,36 @@ class Open:
     stale_status: Literal["unknown", "timed_out"] = "unknown"
 
 
-Click = Gone | HandOut | WaitFor | Open
+@dataclass(frozen=True, slots=True)
+class AskFirst:
+    """Whether the last attempt was made is unknown, and Paystack was not asked yet: do that before there is another."""
+
+    attempt: Attempt
+
+
+Click = Gone | HandOut | WaitFor | AskFirst | Open
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A buyer's place among those who wait for a page. With ``call`` it is his turn, and the call is counted."""
+
+    place: int
+    wait_seconds: float
+    is_due: bool
+    call: int | None = None
 
 
 def decide_click(
-    payment: Payment, attempts: Sequence[Attempt], *, now: datetime, last_attempt_seconds: float, session_seconds: float
+    payment: Payment,
+    attempts: Sequence[Attempt],
+    *,
+    now: datetime,
+    last_attempt_seconds: float,
+    session_seconds: float,
+    has_asked: bool = False,
 ) -> Click:
-    """What a click on the link gets. ``payment`` is known and locked."""
+    """What a click on the link gets. ``payment`` is known and locked; ``has_asked`` once this click asked Paystack."""
     if payment.amount_kobo == 0:
         return Gone("nothing_to_pay")
     if any(attempt.status == "paid" for attempt in attempts):
@@ -166,7 +191,17 @@ def decide_click(
     decision = _decide_current(current, now=now, session_seconds=session_seconds)
     if isinstance(decision, Open) and now >= payment.expires_at - timedelta(seconds=last_attempt_seconds):
         return Gone("too_late")
+    unknown = next((one for one in attempts if is_unasked(one, now=now)), None)
+    if isinstance(decision, Open) and unknown is not None and not has_asked:
+        return AskFirst(unknown)
     return decision
+
+
+def is_unasked(attempt: Attempt, *, now: datetime) -> bool:
+    """Whether an attempt may or may not exist at Paystack, which was not asked about it yet."""
+    if attempt.status == "creating":
+        return attempt.lease_until is not None and attempt.lease_until <= now
+    return attempt.status == "unknown" and attempt.verify_count == 0 and attempt.denied_at is None
 
 
 def _decide_current(current: Attempt | None, *, now: datetime, session_seconds: float) -> HandOut | WaitFor | Open:

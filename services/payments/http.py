@@ -1,6 +1,7 @@
 """The routes: the link to pay, Paystack's webhooks, the buyer's way back, and the books for an operator."""
 
 from collections.abc import Mapping
+from functools import wraps
 from uuid import UUID
 
 import orjson
@@ -11,16 +12,17 @@ from prometheus_client import Counter
 from services.payments import store, store_money
 from services.payments.domain import Facts, Gone
 from services.payments.operations import COME_BACK, PAY, RECEIVE_WEBHOOK, SHOW_PAYMENT
-from services.payments.pages import HEADERS, answer, wants_json
-from services.payments.paying import Busy, Page, Paying, RefusedByProvider
+from services.payments.pages import HEADERS, answer, queue_of, wants_json
+from services.payments.paying import Busy, InQueue, Page, Paying, RefusedByProvider
 from services.payments.settings import PaymentsSettings
 from services.payments.verifying import Verifying
 from services.payments.webhooks import Webhooks, is_authentic
-from shared.http.problems import Problem
+from shared.http.problems import Handler, Problem
 from shared.http.requests import json_response, read_uuid, require_role
 from shared.http.routes import Route, route
 from shared.http.tokens import Tokens
 from shared.messaging.transaction import Transactions
+from shared.postgres.errors import PASSING
 from shared.runtime.metrics import Metrics
 
 _log = structlog.get_logger()
@@ -40,7 +42,8 @@ _GONE = {
 }
 _BUSY = {
     "not_known_yet": ("One moment", "Your order is still on its way to the till."),
-    "over_budget": ("Many people are paying right now", "Your places are held. You come next in a moment."),
+    "crowded": ("Many people are paying right now", "Your places are held."),
+    "unavailable": ("One moment", "We are being interrupted. Your places are held, and nothing was charged by this."),
     "provider_away": ("The payment page is not there yet", "Paystack did not answer. Your places are held."),
 }
 
@@ -74,9 +77,9 @@ class Routes:
     def all(self) -> list[Route]:
         """The routes, for the service's server. A HEAD, as link previews send it, opens no page to pay."""
         return [
-            route("GET", "/pay/{order_id}", self.pay, PAY, allow_head=False),
+            route("GET", "/pay/{order_id}", _for_people(self.pay), PAY, allow_head=False),
             route("POST", "/webhooks/paystack", self.receive_webhook, RECEIVE_WEBHOOK),
-            route("GET", "/payments/callback", self.come_back, COME_BACK, allow_head=False),
+            route("GET", "/payments/callback", _for_people(self.come_back), COME_BACK, allow_head=False),
             route("GET", "/v1/admin/payments/{order_id}", self.show_payment, SHOW_PAYMENT),
         ]
 
@@ -94,19 +97,13 @@ class Routes:
         outcome = await self._paying.click(order_id, traceparent=request.headers.get("traceparent"))
         order_url = self._paying.order_page(order_id)
         match outcome:
-            case Page(attempt, expires_at):
-                if not wants_json(request):
-                    return web.Response(status=303, headers={**HEADERS, "Location": attempt.authorization_url or ""})
-                document = {
-                    "authorization_url": attempt.authorization_url,
-                    "access_code": attempt.access_code,
-                    "reference": attempt.reference,
-                    "expires_at": expires_at,
-                }
-                return json_response(document, headers=HEADERS)
+            case Page():
+                return _hand_out(request, outcome)
             case Gone(code):
                 title, text = _GONE[code]
                 return answer(request, status=410, code=code, title=title, text=text, order_url=order_url)
+            case InQueue():
+                return _queue_page(request, outcome)
             case Busy(seconds, why):
                 title, text = _BUSY[why]
                 return answer(request, status=503, code=why, title=title, text=text, retry_seconds=seconds)
@@ -162,6 +159,51 @@ class Routes:
                 "refunds": await store_money.list_refunds_of_order(tx.connection, order_id=order_id),
             }
         return _rows_response(document)
+
+
+def _for_people(handler: Handler) -> Handler:
+    """A page that comes back by itself where an engine is away for a moment, and not a document for programs."""
+
+    @wraps(handler)
+    async def answer_all(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except PASSING as error:
+            _log.warning("an engine is away", path=request.path, error=repr(error)[:300])
+            title, text = _BUSY["unavailable"]
+            return answer(request, status=503, code="unavailable", title=title, text=text, retry_seconds=2)
+
+    return answer_all
+
+
+def _hand_out(request: web.Request, page: Page) -> web.Response:
+    if not wants_json(request):
+        return web.Response(status=303, headers={**HEADERS, "Location": page.attempt.authorization_url or ""})
+    document = {
+        "authorization_url": page.attempt.authorization_url,
+        "access_code": page.attempt.access_code,
+        "reference": page.attempt.reference,
+        "expires_at": page.expires_at,
+    }
+    return json_response(document, headers=HEADERS)
+
+
+def _queue_page(request: web.Request, where: InQueue) -> web.Response:
+    """A place and a time for who waits; the page comes back by itself, and goes on to Paystack when it is his turn."""
+    return answer(
+        request,
+        status=503,
+        code="over_budget",
+        title="You are in the queue",
+        text="Many people are paying right now. You will be let through to the payment page in the order of arrival.",
+        retry_seconds=where.retry_seconds,
+        queue=queue_of(
+            place=where.place,
+            wait_seconds=where.wait_seconds,
+            time_left_seconds=where.time_left_seconds,
+            expires_at=where.expires_at,
+        ),
+    )
 
 
 def _rows_response(document: object) -> web.Response:

@@ -190,12 +190,20 @@ PAY = Operation(
         *_told(502, "Paystack does not take this payment.", "provider_refused"),
         *_told(
             503,
-            "Not now, but soon: the order is on its way, many people pay at once, or Paystack is away.",
+            "Not now, but soon: the order is on its way, others come first, or Paystack is away. With over_budget "
+            "comes a place in the queue, which only falls, and about how long that takes.",
             "not_known_yet",
             "over_budget",
             "provider_away",
+            "crowded",
+            "unavailable",
             headers=_AGAIN,
-            members={"retry_after_seconds": 2},
+            members={
+                "retry_after_seconds": 15,
+                "place": 214,
+                "wait_seconds": 75,
+                "expires_at": "2027-01-01T12:15:00Z",
+            },
         ),
     ),
     text="Opens at most one page of Paystack's for an order at a time; a second click gets the same page.",

@@ -1,45 +1,46 @@
-"""The client of Paystack's API (https://paystack.com/docs/api). The only module that knows its wire format.
+"""The client of Paystack's API (https://paystack.com/docs/api), under one budget of calls for all replicas.
 
 Only GETs are repeated here: initialise and refund are not idempotent at Paystack, so their callers store first what
 they are about to do, and look up what became of it.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, Protocol
 from urllib.parse import quote
 
 import aiohttp
 import orjson
-from pydantic import (
-    AfterValidator,
-    AliasChoices,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    ValidatorFunctionWrapHandler,
-    WrapValidator,
-)
+import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
-from services.payments.domain import Answer, Facts, NoAnswer, NotFound
+from services.payments.domain import Answer, NoAnswer, NotFound
 from services.payments.domain_refunds import ProviderRefund
 from services.payments.exceptions import NotSent, PaystackError, RateLimited, Refused, Unknown
+from services.payments.wire import Envelope, PageMade, RefundMade, read, read_envelope, read_facts
+
+_log = structlog.get_logger()
 
 Budget = Literal["initialise", "verify", "other"]
-#: Asked before each call; raises OverBudget.
-TakeCall = Callable[[Budget], Awaitable[None]]
 
 #: Largest answer that is read, in bytes.
 _MAX_ANSWER = 4 * 1024 * 1024
-#: Pause when a 429 does not say how long to wait.
-_DEFAULT_RESET_SECONDS = 30.0
 #: Refunds of one charge that are looked at.
 _REFUNDS_PER_PAGE = 100
+
+
+class Meter(Protocol):
+    """Counts calls for all replicas together."""
+
+    async def take(self, name: Budget, *, patient: bool = False) -> int:
+        """Count one call before it is made. Raises OverBudget; a patient caller leaves room for people who wait."""
+
+    async def end(self, call: int) -> None:
+        """The call has ended: an answer came, or it was never sent."""
+
+    async def pause(self, name: Budget, seconds: float) -> None:
+        """Paystack answered 429: nobody calls for so long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,97 +51,16 @@ class Initialised:
     access_code: str
 
 
-def _as_text(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _as_amount(value: object) -> object:
-    """20000, "20000" and 20000.0 are the same amount; 100.5 is none."""
-    if isinstance(value, str) and value.strip().isdecimal():
-        return int(value)
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-def _lenient(value: object, read: ValidatorFunctionWrapHandler) -> object:
-    """``None`` for what cannot be read: it is of no consequence, and must not make money unreadable."""
-    try:
-        return read(value)
-    except ValidationError:
-        return None
-
-
-def _in_utc(moment: datetime) -> datetime:
-    try:
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
-    except OverflowError:
-        raise ValueError("is no time in UTC") from None
-
-
-def _storable(text: str) -> str:
-    # NUL is legal in JSON and not in text columns, and an index takes no kilobytes. No reference of ours is like that.
-    return text.replace("\x00", "\ufffd")[:200]
-
-
-Text = Annotated[str, AfterValidator(_storable)]
-Id = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[0-9]{1,20}$")]
-Amount = Annotated[int, BeforeValidator(_as_amount), Field(strict=True, ge=0, lt=2**63)]
-
-
-class _Wire(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-
-class _Transaction(_Wire):
-    id: Id
-    reference: Text
-    status: Text
-    amount: Amount
-    currency: Annotated[str, Field(pattern=r"^[A-Za-z]{3}$")]
-    domain: Text
-    paid_at: Annotated[Annotated[datetime, AfterValidator(_in_utc)] | None, WrapValidator(_lenient)] = Field(
-        None, validation_alias=AliasChoices("paid_at", "paidAt")
-    )
-    fees: Annotated[Amount | None, WrapValidator(_lenient)] = None
-
-
-class _Page(_Wire):
-    authorization_url: Annotated[str, Field(pattern=r"^https?://")]
-    access_code: str
-    reference: str
-
-
-class _Refund(_Wire):
-    id: Id
-    amount: Amount
-    status: str
-
-
-T = TypeVar("T", bound=_Wire)
-
-
-def read_facts(data: object) -> Facts:
-    """A transaction as verify and ``charge.success`` give it. Raises ValueError when it is none."""
-    one = _Transaction.model_validate(data)
-    return Facts(
-        charge_id=one.id,
-        reference=one.reference,
-        status=one.status,
-        amount_kobo=one.amount,
-        currency=one.currency.upper(),
-        domain=one.domain,
-        paid_at=one.paid_at,
-        fees_kobo=one.fees,
-    )
-
-
 class Paystack:
-    """The API under one secret key. ``take_call`` keeps the budget that all replicas share."""
+    """The API. The first of the keys calls; the others take over when Paystack no longer knows it."""
 
-    def __init__(self, url: str, secret_key: str, *, timeout_seconds: float, take_call: TakeCall) -> None:
+    def __init__(self, url: str, secret_keys: Sequence[str], *, timeout_seconds: float, meter: Meter) -> None:
         self._url = url
-        self._secret_key = secret_key
+        # A live key never makes way for a test key, nor the other way round.
+        self._keys = [key for key in secret_keys if _mode(key) == _mode(secret_keys[0])]
+        self._key = 0
         self._timeout_seconds = timeout_seconds
-        self._take_call = take_call
+        self._meter = meter
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -150,37 +70,41 @@ class Paystack:
             await session.close()
 
     async def initialise(
-        self, *, reference: str, email: str, amount_kobo: int, currency: str, callback_url: str, cancel_url: str
+        self,
+        *,
+        call: int,
+        reference: str,
+        email: str,
+        amount_kobo: int,
+        currency: str,
+        callback_url: str,
+        cancel_url: str,
     ) -> Initialised:
-        """Make a transaction with a page to pay. The caller has taken its call from the budget already.
+        """Make a transaction with a page to pay. The caller has taken ``call`` from the budget already.
 
         Raises Refused, NotSent or RateLimited when there is none, and Unknown when there may be one.
         """
-        data = await self._call(
-            "POST",
-            "/transaction/initialize",
-            {
-                "reference": reference,
-                "email": email,
-                "amount": amount_kobo,
-                "currency": currency,
-                "callback_url": callback_url,
-                "metadata": {"cancel_action": cancel_url},
-            },
-        )
-        page = _read(_Page, data)
+        body = {
+            "reference": reference,
+            "email": email,
+            "amount": amount_kobo,
+            "currency": currency,
+            "callback_url": callback_url,
+            "metadata": {"cancel_action": cancel_url},
+        }
+        page = read(PageMade, (await self._call("initialise", "POST", "/transaction/initialize", body, call=call)).data)
         if page.reference != reference:
             raise Unknown(f"Paystack answered about {page.reference!r}")
         return Initialised(page.authorization_url, page.access_code)
 
-    async def verify(self, reference: str) -> Answer:
+    async def verify(self, reference: str, *, patient: bool = False) -> Answer:
         """What became of a transaction. Never raises for an answer that cannot be had: that is NoAnswer.
 
         Raises OverBudget before a call that the budget does not allow, and RateLimited after Paystack's own 429.
         """
         try:
-            data = await self._get("verify", f"/transaction/verify/{quote(reference, safe='')}")
-            facts = read_facts(data)
+            found = await self._get("verify", f"/transaction/verify/{quote(reference, safe='')}", patient=patient)
+            facts = read_facts(found.data)
         except Refused as error:
             # Sources disagree about the HTTP status (400 or 404); the code and the text are what counts.
             missing = error.code == "transaction_not_found" or "reference not found" in error.message.lower()
@@ -194,33 +118,29 @@ class Paystack:
 
     async def refund(self, *, charge_id: str, amount_kobo: int, currency: str, note: str) -> ProviderRefund:
         """Give money back. Raises as ``initialise`` does, and OverBudget."""
-        await self._take_call("other")
-        data = await self._call(
-            "POST",
-            "/refund",
-            {"transaction": charge_id, "amount": amount_kobo, "currency": currency, "merchant_note": note},
-        )
-        return _as_refund(_read(_Refund, data))
+        body = {"transaction": charge_id, "amount": amount_kobo, "currency": currency, "merchant_note": note}
+        return _as_refund(read(RefundMade, (await self._call("other", "POST", "/refund", body)).data))
 
     async def get_refund(self, refund_id: str) -> ProviderRefund:
         """One refund. Raises PaystackError."""
-        return _as_refund(_read(_Refund, await self._get("other", f"/refund/{refund_id}")))
+        return _as_refund(read(RefundMade, (await self._get("other", f"/refund/{refund_id}")).data))
 
     async def list_refunds(self, charge_id: str) -> list[ProviderRefund]:
         """The refunds of one charge, newest first. Raises PaystackError.
 
         Paystack filters by the numeric transaction id only; a reference would silently find nothing.
         """
-        data = await self._get("other", f"/refund?transaction={charge_id}&perPage={_REFUNDS_PER_PAGE}")
-        if not isinstance(data, list):
+        found = await self._get("other", f"/refund?transaction={charge_id}&perPage={_REFUNDS_PER_PAGE}")
+        if not isinstance(found.data, list):
             raise Unknown("the list of refunds is none")
-        return [_as_refund(_read(_Refund, one)) for one in data]
+        return [_as_refund(read(RefundMade, one)) for one in found.data]
 
-    async def _get(self, budget: Budget, path: str) -> Any:
+    async def _get(self, budget: Budget, path: str, *, patient: bool = False) -> Envelope:
+        """Read something. Asked twice at most, since reading changes nothing. Raises PaystackError."""
         retrying = AsyncRetrying(
             stop=stop_after_attempt(2),
             wait=wait_random_exponential(multiplier=0.2, max=1),
-            retry=retry_if_exception_type(Unknown),
+            retry=retry_if_exception_type((Unknown, NotSent)),
             reraise=True,
         )
         # The whole of it, repeats included, ends within the time of one call.
@@ -228,19 +148,64 @@ class Paystack:
             async with asyncio.timeout(self._timeout_seconds):
                 async for attempt in retrying:
                     with attempt:
-                        await self._take_call(budget)
-                        return await self._call("GET", path)
+                        return await self._call(budget, "GET", path, patient=patient)
         except TimeoutError as error:
             raise Unknown("no answer in time") from error
         raise AssertionError("unreachable")
 
-    async def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    async def _call(
+        self,
+        budget: Budget,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        call: int | None = None,
+        patient: bool = False,
+    ) -> Envelope:
+        """One call, counted. Where Paystack refuses the key nothing was done, so that the next key may try."""
+        for _ in self._keys[1:]:
+            key = self._key
+            try:
+                return await self._count(budget, method, path, body, call=call, patient=patient)
+            except Refused as error:
+                if error.http_status != 401:
+                    raise
+                # Not if another call has moved on meanwhile.
+                if self._key == key:
+                    self._key = (key + 1) % len(self._keys)
+                _log.warning("Paystack refuses a secret key; the next one calls", error=str(error))
+                call = None
+        return await self._count(budget, method, path, body, call=call, patient=patient)
+
+    async def _count(
+        self, budget: Budget, method: str, path: str, body: Mapping[str, Any] | None, *, call: int | None, patient: bool
+    ) -> Envelope:
+        taken = call if call is not None else await self._meter.take(budget, patient=patient)
+        try:
+            envelope = await self._send(method, path, body)
+        except RateLimited as error:
+            # Whoever asked: from here on nobody does, in any replica.
+            await self._meter.pause(budget, error.reset_seconds)
+            await self._meter.end(taken)
+            raise
+        except (Refused, NotSent):
+            await self._meter.end(taken)
+            raise
+        # A call without an answer counts for as long as it could still arrive there.
+        await self._meter.end(taken)
+        return envelope
+
+    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> Envelope:
         try:
             async with self._open_session().request(
-                method, self._url + path, data=None if body is None else orjson.dumps(body), allow_redirects=False
+                method,
+                self._url + path,
+                data=None if body is None else orjson.dumps(body),
+                headers={"Authorization": f"Bearer {self._keys[self._key]}"},
+                allow_redirects=False,
             ) as response:
-                raw = await response.content.read(_MAX_ANSWER)
-                return _read_envelope(response.status, response.headers, raw)
+                return read_envelope(response.status, response.headers, await _read_whole(response))
         except aiohttp.ClientConnectorError as error:
             raise NotSent(str(error)) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -250,46 +215,25 @@ class Paystack:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 timeout=aiohttp.ClientTimeout(total=self._timeout_seconds),
-                headers={
-                    "Authorization": f"Bearer {self._secret_key}",
-                    "Content-Type": "application/json",
-                    "User-Agent": "boxoffice",
-                },
+                headers={"Content-Type": "application/json", "User-Agent": "boxoffice"},
                 connector=aiohttp.TCPConnector(limit=64),
             )
         return self._session
 
 
-def _read_envelope(status: int, headers: Mapping[str, str], raw: bytes) -> Any:
-    """The data of an answer. ``status: true`` in it only says that the call went well, not that anybody paid."""
-    if status == 429:
-        raise RateLimited(_reset_seconds(headers))
-    try:
-        envelope = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise Unknown(f"{status} with a body that is not JSON") from error
-    if not isinstance(envelope, dict):
-        raise Unknown(f"{status} with JSON that is no object")
-    if status >= 500:
-        raise Unknown(f"{status}: {str(envelope.get('message'))[:200]}")
-    if 200 <= status < 300 and envelope.get("status") is True:
-        return envelope.get("data")
-    raise Refused(status, str(envelope.get("code") or "")[:100], str(envelope.get("message") or "")[:300])
+async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body, in however many pieces it comes; Unknown when it has no end in sight."""
+    pieces: list[bytes] = []
+    async for piece in response.content.iter_any():
+        pieces.append(piece)
+        if sum(map(len, pieces)) > _MAX_ANSWER:
+            raise Unknown(f"{response.status} with more than {_MAX_ANSWER} octets")
+    return b"".join(pieces)
 
 
-def _reset_seconds(headers: Mapping[str, str]) -> float:
-    try:
-        return min(max(float(headers.get("x-ratelimit-reset", "")), 1.0), 600.0)
-    except ValueError:
-        return _DEFAULT_RESET_SECONDS
+def _mode(key: str) -> str:
+    return "live" if key.startswith("sk_live_") else "test"
 
 
-def _read(model: type[T], data: object) -> T:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        raise Unknown(f"the answer is no {model.__name__.strip('_').lower()}") from error
-
-
-def _as_refund(one: _Refund) -> ProviderRefund:
+def _as_refund(one: RefundMade) -> ProviderRefund:
     return ProviderRefund(id=one.id, amount_kobo=one.amount, status=one.status)

@@ -40,9 +40,9 @@ class PaymentsService(Service):
         self.budgets = Budgets(self.database, settings)
         self.paystack = Paystack(
             settings.paystack_url,
-            settings.secret_keys[0],
+            settings.secret_keys,
             timeout_seconds=settings.paystack_timeout_seconds,
-            take_call=self.budgets.take,
+            meter=self.budgets,
         )
         arrivals = Arrivals()
         wakes = Wakes(

@@ -32,12 +32,19 @@ class PaymentsSettings(DatabaseSettings):
     public_url: HttpUrl
     #: The gateway's address as a buyer's browser sees it.
     storefront_url: HttpUrl
+    #: ``true`` where the Paystack account puts its fee on top of the price: a charge may be more than we asked for.
+    customer_bears_fees: bool = False
     #: First characters of every reference we give; a charge with another reference is none of ours.
     reference_prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.=-]{2,12}$")] = "bx-"
     #: Calls of Paystack in any minute, by all replicas together.
     initialise_per_minute: PerMinute = 1200
     verify_per_minute: PerMinute = 3000
     other_per_minute: PerMinute = 600
+    #: The "minute" of these limits. Paystack counts over any 60 seconds; one more for clocks that run unevenly.
+    budget_window_seconds: Seconds = 61.0
+    #: A buyer who waits for a page and is not seen for so long has left the queue. His browser comes back every
+    #: third of it at the latest.
+    queue_patience_seconds: Seconds = 45.0
     #: How long after the deadline an unclear answer is asked about again before it counts as "not paid".
     grace_seconds: Seconds = 300.0
     #: ``retry``: a declined card does not end an order. ``release``: it gives the stock back at once.

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import asyncpg
 
-from services.payments.domain import Attempt, AttemptStatus, Ending, Payment
+from services.payments.domain import Attempt, AttemptStatus, Ending, Payment, Turn
 from shared.contracts.inventory import StockReservedV1
 from shared.messaging.cloudevents import Event
 from shared.postgres.database import Connection
@@ -183,10 +183,50 @@ async def lock_budget(connection: Connection, *, name: str) -> float:
     return paused or 0.0
 
 
-async def take_call(connection: Connection, *, name: str, limit: int, window_seconds: float) -> float:
-    """Count one call under the lock; returns 0, or the seconds until there is room for it."""
-    wait: float = await connection.fetchval(SQL["take_call"], name, limit, window_seconds)
-    return wait
+async def take_call(
+    connection: Connection, *, name: str, limit: int, window_seconds: float, call_seconds: float
+) -> tuple[int | None, float]:
+    """Count one call under the lock; its number, or ``None`` and the seconds until there is room for it."""
+    row = await connection.fetchrow(SQL["take_call"], name, limit, window_seconds, call_seconds)
+    assert row is not None
+    return row["call"], row["wait_seconds"]
+
+
+async def end_call(connection: Connection, *, call: int) -> None:
+    """Write that a call has ended."""
+    await connection.execute(SQL["end_call"], call)
+
+
+async def take_turn(
+    connection: Connection,
+    *,
+    order_id: UUID,
+    limit: int,
+    window_seconds: float,
+    call_seconds: float,
+    patience_seconds: float,
+    is_locked: bool,
+) -> Turn | None:
+    """A buyer's turn or place in the queue; ``None`` when only the budget's lock can give one."""
+    row = await connection.fetchrow(
+        SQL["take_turn"], order_id, limit, window_seconds, call_seconds, patience_seconds, is_locked
+    )
+    return None if row is None else Turn(row["place"], row["wait_seconds"], row["is_due"], row["call"])
+
+
+async def release_turn(connection: Connection, *, order_id: UUID) -> None:
+    """Put a buyer back where he stood."""
+    await connection.execute(SQL["release_turn"], order_id)
+
+
+async def delete_turn(connection: Connection, *, order_id: UUID) -> None:
+    """Take a buyer out of the queue."""
+    await connection.execute(SQL["delete_turn"], order_id)
+
+
+async def delete_old_turns(connection: Connection, *, older_than_seconds: float) -> None:
+    """Forget who left long ago."""
+    await connection.execute(SQL["delete_old_turns"], older_than_seconds)
 
 
 async def delete_calls(connection: Connection, *, older_than_seconds: float) -> None:

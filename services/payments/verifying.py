@@ -40,24 +40,23 @@ class Verifying:
         self._finalisation = finalisation
         self._lease_seconds = settings.paystack_timeout_seconds + LEASE_MARGIN_SECONDS
 
-    async def look(self, reference: str, *, timeout_seconds: float | None = None) -> Answer:
+    async def look(self, reference: str, *, timeout_seconds: float | None = None, patient: bool = False) -> Answer:
         """Ask about one reference of ours and enter the answer. Never raises for what Paystack does or does not do."""
         async with self._transactions.begin() as tx:
             asked_at = await tx.read_now()
-        answer = await self._ask(reference, timeout_seconds)
+        answer = await self._ask(reference, timeout_seconds, patient)
         async with self._transactions.begin() as tx:
             await self._finalisation.record(tx, reference, answer, asked_at=asked_at)
         return answer
 
-    async def _ask(self, reference: str, timeout_seconds: float | None) -> Answer:
+    async def _ask(self, reference: str, timeout_seconds: float | None, patient: bool) -> Answer:
         try:
             async with asyncio.timeout(timeout_seconds):
-                return await self._paystack.verify(reference)
+                return await self._paystack.verify(reference, patient=patient)
         except OverBudget:
             return NoAnswer()
         except RateLimited as error:
             _log.warning("Paystack limits our verifications", seconds=error.reset_seconds)
-            await self._budgets.pause("verify", error.reset_seconds)
             return NoAnswer()
         except TimeoutError:
             return NoAnswer()
@@ -71,7 +70,7 @@ class Verifying:
 
             async def look(reference: str) -> None:
                 async with gate:
-                    await self.look(reference)
+                    await self.look(reference, patient=True)
 
             for result in await asyncio.gather(*(look(one) for one in due), return_exceptions=True):
                 # One that fails stays leased and comes again; the others' answers are entered all the same.

@@ -11,7 +11,7 @@ import structlog
 
 from services.payments import store, store_money
 from services.payments.finalise import Finalisation, Wakes
-from services.payments.paystack import read_facts
+from services.payments.wire import read_facts
 from shared.messaging.transaction import Transaction, Transactions
 from shared.runtime.ids import new_id
 

@@ -9,6 +9,7 @@ import pytest
 from services.payments.domain import (
     Abandon,
     Ask,
+    AskFirst,
     Attempt,
     Charge,
     Confirm,
@@ -86,8 +87,15 @@ FACTS = Facts("77", "bx-1", "success", 1_000_000, "NGN", "test")
 CHARGE = Charge("77", "bx-1", ORDER, 1_000_000, "NGN", NOW, is_answered=False, traceparent=None)
 
 
-def click(payment: Payment, *attempts: Attempt, session_seconds: float = 0) -> object:
-    return decide_click(payment, attempts, now=NOW, last_attempt_seconds=60, session_seconds=session_seconds)
+def click(payment: Payment, *attempts: Attempt, session_seconds: float = 0, has_asked: bool = False) -> object:
+    return decide_click(
+        payment,
+        attempts,
+        now=NOW,
+        last_attempt_seconds=60,
+        session_seconds=session_seconds,
+        has_asked=has_asked,
+    )
 
 
 def test_the_first_click_opens_a_page_and_the_next_gets_the_same() -> None:
@@ -99,10 +107,21 @@ def test_a_click_waits_for_another_click_until_its_lease_ends() -> None:
     creating = replace(ATTEMPT, status="creating", lease_until=after(5))
     assert click(PAYMENT, creating) == WaitFor(creating)
     dead = replace(creating, lease_until=NOW)
-    assert click(PAYMENT, dead) == Open(dead, "unknown")
+    assert click(PAYMENT, dead, has_asked=True) == Open(dead, "unknown")
 
 
-@pytest.mark.parametrize("status", ["failed", "unknown", "refused", "timed_out", "mismatched", "reversed"])
+def test_paystack_is_asked_about_an_attempt_of_unknown_outcome_before_there_is_another() -> None:
+    unknown = replace(ATTEMPT, status="unknown")
+    assert click(PAYMENT, unknown) == AskFirst(unknown)
+    dead = replace(ATTEMPT, status="creating", lease_until=NOW)
+    assert click(PAYMENT, dead) == AskFirst(dead)
+    # Once is enough: it was asked for this click, or at some time before.
+    assert click(PAYMENT, unknown, has_asked=True) == Open()
+    assert click(PAYMENT, replace(unknown, verify_count=1)) == Open()
+    assert click(PAYMENT, replace(unknown, denied_at=NOW)) == Open()
+
+
+@pytest.mark.parametrize("status", ["failed", "refused", "timed_out", "mismatched", "reversed"])
 def test_a_click_after_an_attempt_that_is_no_more_opens_a_new_one(status: str) -> None:
     assert click(PAYMENT, replace(ATTEMPT, status=status)) == Open()  # type: ignore[arg-type]
 

@@ -6,8 +6,8 @@ import hmac
 import pytest
 
 from services.payments.exceptions import RateLimited, Refused, Unknown
-from services.payments.paystack import _read_envelope, read_facts
 from services.payments.webhooks import is_authentic
+from services.payments.wire import Envelope, read_envelope, read_facts
 
 DATA = {
     "id": 18446744073709551615,
@@ -61,23 +61,24 @@ def test_either_spelling_of_paid_at_and_odd_fees_are_read() -> None:
 
 
 def test_answers_are_told_apart() -> None:
-    assert _read_envelope(200, {}, b'{"status":true,"data":{"a":1}}') == {"a": 1}
+    assert read_envelope(200, {}, b'{"status":true,"data":{"a":1}}') == Envelope({"a": 1})
+    assert read_envelope(200, {}, b'{"status":true,"data":[],"meta":{"next":null}}') == Envelope([], {"next": None})
     with pytest.raises(Refused) as refused:
-        _read_envelope(
+        read_envelope(
             400, {}, b'{"status":false,"message":"Duplicate Transaction Reference","code":"duplicate_reference"}'
         )
     assert refused.value.code == "duplicate_reference"
     with pytest.raises(Refused):
-        _read_envelope(200, {}, b'{"status":false,"message":"no"}')
+        read_envelope(200, {}, b'{"status":false,"message":"no"}')
     for status, body in ((502, b"<html>"), (503, b'{"status":false}'), (200, b"[]"), (200, b"")):
         with pytest.raises(Unknown):
-            _read_envelope(status, {}, body)
+            read_envelope(status, {}, body)
 
 
 def test_a_429_says_how_long_to_wait() -> None:
     for headers, seconds in (({"x-ratelimit-reset": "17"}, 17), ({}, 30), ({"x-ratelimit-reset": "soon"}, 30)):
         with pytest.raises(RateLimited) as limited:
-            _read_envelope(429, headers, b"")
+            read_envelope(429, headers, b"")
         assert limited.value.reset_seconds == seconds
 
 
