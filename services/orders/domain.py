@@ -104,7 +104,8 @@ def _on_confirmed(decision: Decision, message: PaymentConfirmedV1, now: datetime
     elif order.status == "pending" and order.total_kobo is None:
         _put_aside(decision, message)
     elif order.status == "pending":
-        if (message.amount_kobo, message.currency) == (order.total_kobo, order.currency):
+        price_kobo = message.amount_kobo - message.surcharge_kobo
+        if (price_kobo, message.currency) == (order.total_kobo, order.currency):
             _pay(decision, charge_id=message.charge_id, reference=message.reference, paid_at=now)
         else:
             _refund_charge(decision, message, "mismatch", "the amount or currency is not the order's")

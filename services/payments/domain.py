@@ -117,6 +117,8 @@ class Charge:
     paid_at: datetime
     is_answered: bool
     traceparent: str | None
+    #: Part of the amount that came on top of the price, where the customer bears Paystack's fee.
+    surcharge_kobo: int = 0
 
 
 # --- A click on the link to pay -------------------------------------------------------------------------------------
@@ -225,22 +227,29 @@ class Judgement:
 
     verdict: ChargeVerdict
     why: str | None = None
+    surcharge_kobo: int = 0
 
 
-def decide_charge(facts: Facts, attempt: Attempt | None, *, prefix: str, domain: str) -> Judgement:
+def decide_charge(
+    facts: Facts, attempt: Attempt | None, *, prefix: str, domain: str, customer_bears_fees: bool = False
+) -> Judgement:
     """Whether a charge is what our own row asked for.
 
-    The amount must be equal: fees are never borne by the customer here, so more is as wrong as less. Nothing but the
-    reference says which row is meant; metadata is never looked at.
+    The amount must be equal, so more is as wrong as less. Only where the customer bears Paystack's fee may it be more:
+    then Paystack must say that exactly our amount was requested, and what came on top is the surcharge. Nothing but
+    the reference says which row is meant; metadata is never looked at.
     """
     if attempt is None:
         if facts.reference.startswith(prefix):
             return Judgement("unknown", "the reference has our prefix and is none of ours")
         return Judgement("foreign", "the reference is none of ours")
+    surcharge = facts.amount_kobo - attempt.amount_kobo
+    is_surcharged = customer_bears_fees and surcharge > 0 and facts.requested_kobo == attempt.amount_kobo
+    price = attempt.amount_kobo if is_surcharged else facts.amount_kobo
     wrong = [
         f"{name} {came} instead of {due}"
         for name, came, due in (
-            ("amount", facts.amount_kobo, attempt.amount_kobo),
+            ("amount", price, attempt.amount_kobo),
             ("currency", facts.currency, attempt.currency),
             ("domain", facts.domain, domain),
         )
@@ -248,11 +257,9 @@ def decide_charge(facts: Facts, attempt: Attempt | None, *, prefix: str, domain:
     ]
     if wrong:
         return Judgement("mismatch", "; ".join(wrong))
-    return (
-        Judgement("reversed", "the money went back before we heard of it")
-        if facts.went_back
-        else Judgement("confirmed")
-    )
+    if facts.went_back:
+        return Judgement("reversed", "the money went back before we heard of it", surcharge)
+    return Judgement("confirmed", surcharge_kobo=surcharge)
 
 
 # --- The deadline ---------------------------------------------------------------------------------------------------

@@ -62,6 +62,7 @@ def confirmation_of(charge: Charge) -> PaymentConfirmedV1:
         amount_kobo=charge.amount_kobo,
         currency=charge.currency,
         paid_at=charge.paid_at,
+        surcharge_kobo=charge.surcharge_kobo,
     )
 
 
@@ -87,7 +88,13 @@ class Finalisation:
         assert facts.is_paid or facts.went_back, "only money is finalised"
         attempt = await store.get_attempt(tx.connection, reference=facts.reference)
         payment = await self._lock(tx, attempt)
-        judgement = decide_charge(facts, attempt, prefix=self._settings.reference_prefix, domain=self._settings.domain)
+        judgement = decide_charge(
+            facts,
+            attempt,
+            prefix=self._settings.reference_prefix,
+            domain=self._settings.domain,
+            customer_bears_fees=self._settings.customer_bears_fees,
+        )
         is_confirmed = judgement.verdict == "confirmed"
         is_answered = is_confirmed and payment is not None and payment.ticketed_charge_id == facts.charge_id
         is_new = await store_money.insert_charge(
@@ -102,6 +109,10 @@ class Finalisation:
             traceparent=None if payment is None else payment.traceparent,
         )
         if not is_new:
+            if facts.went_back:
+                # Said aloud and nothing more: tickets stand until somebody revokes them, and the money that went back
+                # by another hand is found in Paystack's list of refunds and disputes.
+                _log.warning("a known charge goes back", charge_id=facts.charge_id, status=facts.status)
             return judgement.verdict
         _log.info(
             "a charge came", charge_id=facts.charge_id, reference=facts.reference, verdict=judgement.verdict,

@@ -1,5 +1,6 @@
 """The routes: the link to pay, Paystack's webhooks, the buyer's way back, and the books for an operator."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import wraps
 from uuid import UUID
@@ -15,6 +16,7 @@ from services.payments.operations import COME_BACK, PAY, RECEIVE_WEBHOOK, SHOW_P
 from services.payments.pages import HEADERS, answer, queue_of, wants_json
 from services.payments.paying import Busy, InQueue, Page, Paying, RefusedByProvider
 from services.payments.settings import PaymentsSettings
+from services.payments.sources import is_in, source_of
 from services.payments.verifying import Verifying
 from services.payments.webhooks import Webhooks, is_authentic
 from shared.http.problems import Handler, Problem
@@ -29,6 +31,8 @@ _log = structlog.get_logger()
 
 #: Octets a webhook may have.
 MAX_BODY_BYTES = 1024 * 1024
+#: Longest a webhook's body may take to come; Paystack itself waits 30 seconds for our answer.
+READ_SECONDS = 20.0
 
 _GONE = {
     "order_over": ("This order is over", "It can no longer be paid. If money was taken, it goes back by itself."),
@@ -72,6 +76,11 @@ class Routes:
         self._bad_signatures = Counter(
             "payments_webhooks_forged", "Webhooks whose signature no key of ours made", registry=metrics.registry
         )
+        self._sources = settings.webhook_sources
+        self._proxies = settings.trusted_proxies
+        self._strangers = Counter(
+            "payments_webhooks_strangers", "Webhooks from an address we take none from", registry=metrics.registry
+        )
         self._received = Counter("payments_webhooks_received", "Authentic webhooks", registry=metrics.registry)
 
     def all(self) -> list[Route]:
@@ -114,7 +123,16 @@ class Routes:
 
     async def receive_webhook(self, request: web.Request) -> web.Response:
         """Keep an authentic webhook and answer 200, whatever it says; 401 for any other, which leaves no trace."""
-        body = await request.read()
+        source = source_of(request.remote, request.headers.getall("X-Forwarded-For", []), self._proxies)
+        if self._sources and (source is None or not is_in(source, self._sources)):
+            self._strangers.inc()
+            _log.warning("a webhook came from a stranger", source=str(source), peer=request.remote)
+            raise Problem(403, "wrong_source", "webhooks are not taken from this address")
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                body = await request.read()
+        except TimeoutError as error:
+            raise Problem(408, "too_slow", f"the body took longer than {READ_SECONDS:.0f} seconds") from error
         if not is_authentic(body, request.headers.get("x-paystack-signature", ""), self._secret_keys):
             self._bad_signatures.inc()
             raise Problem(401, "bad_signature", "no key of ours signed this")

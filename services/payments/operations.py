@@ -38,6 +38,7 @@ class ChargeRow(BaseModel):
     order_id: UUID | None
     amount_kobo: Kobo
     fees_kobo: Kobo | None
+    surcharge_kobo: Kobo
     currency: str
     domain: str
     verdict: ChargeVerdict
@@ -133,6 +134,7 @@ _BOOKS: dict[str, Any] = {
         {
             **_CHARGE,
             "fees_kobo": 25_000,
+            "surcharge_kobo": 0,
             "domain": "live",
             "verdict": "confirmed",
             "source": "webhook",
@@ -216,6 +218,8 @@ RECEIVE_WEBHOOK = Operation(
     (
         shows(200, "Kept. What it says has its effect at once, or a little later.", "text/plain", example="ok\n"),
         refuses(401, "No key of ours signed this; it leaves no trace.", "bad_signature"),
+        refuses(403, "It comes from an address webhooks are not taken from.", "wrong_source"),
+        refuses(408, "Its body took too long to come.", "too_slow"),
         refuses(413, "Larger than 1 MiB.", "body_too_large"),
     ),
     text="An authentic webhook is answered 200 whatever it says.",

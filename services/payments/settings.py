@@ -2,13 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, StringConstraints, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, StringConstraints, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from shared.runtime.settings import DatabaseSettings, Keys, Port, RoleTokens, Seconds
 
 HttpUrl = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/]+[^\s]*$")]
 PerMinute = Annotated[int, Field(ge=1, le=100_000)]
+Networks = Annotated[tuple[IPvAnyNetwork, ...], NoDecode, Field(max_length=100)]
 
 
 class PaymentsSettings(DatabaseSettings):
@@ -26,6 +27,11 @@ class PaymentsSettings(DatabaseSettings):
     paystack_url: HttpUrl = "https://api.paystack.co"
     #: Comma list. The first calls Paystack; all are accepted under a webhook, so that keys can be changed.
     paystack_secret_keys: SecretStr
+    #: Addresses or networks webhooks are taken from; empty for any. Paystack documents 52.31.139.75, 52.49.173.169 and
+    #: 52.214.14.220, for test and live alike.
+    webhook_sources: Networks = ()
+    #: Addresses or networks of our own proxies: only what they wrote into X-Forwarded-For is believed.
+    trusted_proxies: Networks = ()
     #: Longest one call of Paystack may take. A call that takes longer has an unknown outcome.
     paystack_timeout_seconds: Seconds = 10.0
     #: Our own address as a buyer's browser sees it.
@@ -81,9 +87,11 @@ class PaymentsSettings(DatabaseSettings):
             raise ValueError("must be a comma list of keys of at least 8 characters")
         return keys
 
-    @field_validator("verify_late_seconds", mode="before")
+    @field_validator("verify_late_seconds", "webhook_sources", "trusted_proxies", mode="before")
     @classmethod
-    def _split_seconds(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
+        if value == "":
+            return ()
         return [part.strip() for part in value.split(",")] if isinstance(value, str) else value
 
     @field_validator("paystack_url", "public_url", "storefront_url")

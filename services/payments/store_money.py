@@ -24,6 +24,7 @@ def _charge(row: asyncpg.Record) -> Charge:
         paid_at=row["paid_at"],
         is_answered=row["answered"] is not None,
         traceparent=row["traceparent"],
+        surcharge_kobo=row["surcharge_kobo"],
     )
 
 
@@ -60,6 +61,7 @@ async def insert_charge(
         ask_after_seconds,
         answered,
         traceparent,
+        judgement.surcharge_kobo,
     )
     return found is not None
 

@@ -10,6 +10,7 @@ import orjson
 import structlog
 
 from services.payments import store, store_money
+from services.payments.events import CHARGE_FAILED, CHARGE_SUCCESS, KEPT_EVENTS, REFUND_EVENTS
 from services.payments.finalise import Finalisation, Wakes
 from services.payments.wire import read_facts
 from shared.messaging.transaction import Transaction, Transactions
@@ -72,16 +73,18 @@ class Webhooks:
             await store_money.mark_receipt(tx.connection, receipt_id=receipt_id, outcome=outcome)
 
     async def _act(self, tx: Transaction, event: str | None, data: Mapping[str, Any]) -> str:
-        if event == "charge.success":
+        if event == CHARGE_SUCCESS:
             return await self._on_charge(tx, data)
-        if event == "charge.failed":
+        if event == CHARGE_FAILED:
             return await self._look_up(tx, _reference_of(data), "failed")
-        if event is not None and event.startswith("refund."):
+        if event in REFUND_EVENTS:
             # These events name no refund, and several may be under way: what is true is asked for.
             nudged = await store_money.nudge_refunds(tx.connection, reference=_reference_of(data) or "")
             tx.after_commit(self._wakes.refunds)
             return "looked up" if nudged else "no refund of ours"
-        return "kept" if event is not None else "unreadable"
+        if event is None:
+            return "unreadable"
+        return "kept" if event in KEPT_EVENTS else "kept, of an event we do not know"
 
     async def _on_charge(self, tx: Transaction, data: Mapping[str, Any]) -> str:
         try:

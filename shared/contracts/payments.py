@@ -33,6 +33,8 @@ class PaymentConfirmedV1(OrderMessage):
     amount_kobo: Kobo
     currency: Currency
     paid_at: AwareDatetime
+    #: Part of the amount that Paystack put on top of the price, where the customer bears its fee.
+    surcharge_kobo: Kobo = 0
 
 
 class PaymentAbandonedV1(OrderMessage):

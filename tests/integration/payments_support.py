@@ -184,6 +184,11 @@ async def till(database_url: str, *, paystack: dict[str, Any] | None = None, **c
 
             assert await until(is_ready, PATIENCE_SECONDS, "payments is ready without a broker")
             async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
-                yield Till(service, Bench(service), peer, http)
+                one = Till(service, Bench(service), peer, http)
+                try:
+                    yield one
+                finally:
+                    # Another one by now, where the test started it again.
+                    service = one.service
         finally:
             await service.stop()

@@ -158,6 +158,26 @@ def test_a_charge_is_held_against_our_own_row(change: dict[str, object], verdict
     assert decide_charge(facts, ATTEMPT, prefix="bx-", domain="test").verdict == verdict
 
 
+@pytest.mark.parametrize(
+    ("change", "verdict", "surcharge_kobo"),
+    [
+        ({}, "confirmed", 0),
+        ({"amount_kobo": 1_025_000, "requested_kobo": 1_000_000}, "confirmed", 25_000),
+        ({"amount_kobo": 1_025_000, "requested_kobo": None}, "mismatch", 0),
+        ({"amount_kobo": 1_025_000, "requested_kobo": 1_010_000}, "mismatch", 0),
+        ({"amount_kobo": 999_999, "requested_kobo": 1_000_000}, "mismatch", 0),
+        ({"amount_kobo": 1_025_000, "requested_kobo": 1_000_000, "currency": "USD"}, "mismatch", 0),
+        ({"amount_kobo": 1_025_000, "requested_kobo": 1_000_000, "status": "reversed"}, "reversed", 25_000),
+    ],
+)
+def test_where_the_customer_bears_the_fee_exactly_our_amount_was_requested(
+    change: dict[str, object], verdict: str, surcharge_kobo: int
+) -> None:
+    facts = replace(FACTS, **change)  # type: ignore[arg-type]
+    judgement = decide_charge(facts, ATTEMPT, prefix="bx-", domain="test", customer_bears_fees=True)
+    assert (judgement.verdict, judgement.surcharge_kobo) == (verdict, surcharge_kobo)
+
+
 def test_a_reference_that_is_none_of_ours_is_told_by_its_prefix() -> None:
     assert decide_charge(FACTS, None, prefix="bx-", domain="test").verdict == "unknown"
     assert decide_charge(replace(FACTS, reference="shop-1"), None, prefix="bx-", domain="test").verdict == "foreign"

@@ -60,6 +60,11 @@ def test_either_spelling_of_paid_at_and_odd_fees_are_read() -> None:
     assert read_facts({**DATA, "paid_at": None}).paid_at is None
 
 
+@pytest.mark.parametrize("metadata", ["", 0, None, {}, {"a": {"b": "42"}}, "{}", "free text", ["a"], 1.5, True])
+def test_metadata_of_any_form_is_not_looked_at(metadata: object) -> None:
+    assert read_facts({**DATA, "metadata": metadata}) == read_facts(DATA)
+
+
 def test_answers_are_told_apart() -> None:
     assert read_envelope(200, {}, b'{"status":true,"data":{"a":1}}') == Envelope({"a": 1})
     assert read_envelope(200, {}, b'{"status":true,"data":[],"meta":{"next":null}}') == Envelope([], {"next": None})
