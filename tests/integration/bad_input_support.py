@@ -22,7 +22,7 @@ TABLES: Mapping[ServiceName, tuple[str, ...]] = {
     "inventory": ("events", "tiers", "holds"),
     "payments": ("payments", "attempts", "charges", "refunds"),
     "reaper": ("deadlines",),
-    "ticketing": ("orders", "tickets", "revocations"),
+    "ticketing": ("orders", "tickets", "revocations", "checkins", "admissions", "undos"),
     "mailer": ("mails",),
 }
 #: Columns that loops move by themselves while nothing happens.
@@ -230,7 +230,8 @@ def staff(names: Mapping[str, str]) -> list[Bad]:
                    "GET /v1/admin/orders?email=a", f"GET /v1/admin/orders/{NOTHING}",
                    f"POST /v1/admin/orders/{names['paid']}/refund"],
         "ticketing": [f"GET /v1/admin/orders/{names['paid']}/tickets",
-                      f"POST /v1/admin/orders/{names['paid']}/tickets/1/reissue"],
+                      f"POST /v1/admin/orders/{names['paid']}/tickets/1/reissue",
+                      f"PUT /v1/admin/events/{event}/gate"],
         "payments": [f"GET /v1/admin/payments/{names['paid']}", "GET /v1/admin/cases",
                      "GET /v1/admin/ledger", "POST /v1/admin/cases/mismatch:1/close"],
     }  # fmt: skip
@@ -302,6 +303,57 @@ def staff(names: Mapping[str, str]) -> list[Bad]:
               {**JSON, **bearer(SECRETS.operator_token)})
           for body in (b"{}", b'{"reason":"x"}', b'{"reason":"a\\u0000bc"}', b'{"reason":7}', b"[]")),
         Bad("no payment", "payments", f"GET /v1/admin/payments/{NOTHING}", 404, "not_found", None, ours),
+        *at_the_gate(names),
+    ]  # fmt: skip
+
+
+def at_the_gate(names: Mapping[str, str]) -> list[Bad]:
+    """Requests of devices, supervisors and organisers, and of those who are not."""
+    gate, supervisor = bearer(SECRETS.gate_token), bearer(SECRETS.supervisor_token)
+    ours = bearer(SECRETS.organiser_token)
+    event, of_event = names["event"], f"/v1/gate/events/{names['event']}"
+    ask, sync, undo = "POST /v1/gate/checkins", "POST /v1/gate/sync", f"POST /v1/gate/checkins/{NOTHING}/undo"
+    choose = f"PUT /v1/admin/events/{event}/gate"
+    shown = {"admission_id": NOTHING, "event_id": event, "ticket": "ZZ2345-001-00000000", "gate": "north",
+             "who": "ada", "at": "2031-05-01T19:00:00Z"}  # fmt: skip
+    note = {"admission_id": NOTHING, "event_id": event, "code": "ZZ2345-001-00000000", "gate": "north",
+            "who": "ada", "admitted_at": "2031-05-01T19:00:00Z"}  # fmt: skip
+    wrong: list[dict[str, Any]] = [
+        {"gate": ""}, {"gate": "a\0b"}, {"who": "x" * 81}, {"event_id": "1"}, {"admission_id": 7}, {"more": 1},
+    ]  # fmt: skip
+    asked = [*wrong, {"ticket": ""}, {"ticket": "a\0b"}, {"ticket": "x" * 1025}, {"at": "now"}]
+    noted = [*wrong, {"code": "x" * 65}, {"admitted_at": "9999-12-31T23:59:59-14:00"}]
+    return [
+        *(Bad(f"nobody: {edge}", "ticketing", edge, 401, "unauthorized", b"{}", {**JSON, **headers})
+          for edge in (ask, sync, undo, f"GET {of_event}/pack", f"GET {of_event}/conflicts", f"GET {of_event}/history")
+          for headers in ({}, bearer("x" * 24), bearer(names["token"]))),
+        *(Bad(f"no gate: {edge}", "ticketing", edge, 403, "forbidden", b"{}", {**JSON, **ours})
+          for edge in (ask, sync)),
+        *(Bad(f"no supervisor: {edge}", "ticketing", edge, 403, "forbidden", b"{}", {**JSON, **gate})
+          for edge in (undo, f"GET {of_event}/history")),
+        *(Bad(f"{edge} {change}"[:120], "ticketing", edge, 422, "invalid", orjson.dumps(body), {**JSON, **gate})
+          for edge, change, body in (*((ask, one, {**shown, **one}) for one in asked),
+                                     *((sync, one, {"admissions": [note, {**note, **one}]}) for one in noted),
+                                     (sync, "none", {"admissions": []}))),
+        *(Bad(f"malformed: {edge}", "ticketing", edge, 400, "malformed_json", b'{"a":', {**JSON, **gate})
+          for edge in (ask, sync)),
+        Bad("not a ticket", "ticketing", ask, 422, "not_a_ticket", orjson.dumps({**shown, "ticket": "hello"}),
+            {**JSON, **gate}),
+        Bad("unknown ticket", "ticketing", ask, 404, "unknown_ticket", orjson.dumps(shown), {**JSON, **gate}),
+        Bad("sync over the limit", "ticketing", sync, 413, "body_too_large", b" " * (1024 * 1024 + 1),
+            {**JSON, **gate}),
+        *(Bad(f"undo {body!r}", "ticketing", undo, 422, "invalid", body, {**JSON, **supervisor})
+          for body in (b"{}", b'{"gate":"a","who":"b","why":""}', b'{"gate":"a","who":"b","why":"a\\u0000b"}')),
+        Bad("undo nothing", "ticketing", undo, 404, "not_found", b'{"gate":"a","who":"b","why":"c"}',
+            {**JSON, **supervisor}),
+        *(Bad(f"choose {body!r}", "ticketing", choose, 422, "invalid", body, {**JSON, **ours})
+          for body in (b'{"form":"plain"}', b'{"opens_at":"soon"}', b'{"more":1}', b"[]")),
+        *(Bad(f"pack since {since!r}", "ticketing", f"GET {of_event}/pack?since={since}", 422, "invalid", None, gate)
+          for since in ("x", "-1", "1e3", "%00", "9" * 12)),
+        *(Bad(f"history {query!r}", "ticketing", f"GET {of_event}/history{query}", 422, "invalid", None, supervisor)
+          for query in ("", "?code=", "?code=%00", "?code=" + "x" * 300)),
+        *(Bad(f"pack of {text!r}", "ticketing", f"GET /v1/gate/events/{text}/pack", 404, "not_found", None, gate)
+          for text in (NOTHING, "1", "%00")),
     ]  # fmt: skip
 
 
