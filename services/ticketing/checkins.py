@@ -25,6 +25,8 @@ from services.ticketing.signing import Signer
 from shared.messaging.transaction import Transaction, Transactions
 from shared.runtime.metrics import Metrics
 
+#: What became known earlier is settled, and counted no more: a block lasts as long as a dispute, well within it.
+WATCHED_SECONDS = 180 * 24 * 3600.0
 #: Tickets that one run of the loop settles.
 SETTLE_LIMIT = 500
 
@@ -169,11 +171,11 @@ class WatchAdmissions:
     async def run_once(self) -> float | None:
         """Settle, then count."""
         async with self._transactions.begin() as tx:
-            codes = await store.list_unsettled_codes(tx.connection, limit=SETTLE_LIMIT)
+            codes = await store.list_unsettled_codes(tx.connection, within_seconds=WATCHED_SECONDS, limit=SETTLE_LIMIT)
         if codes:
             await self._checkins.settle(codes)
         async with self._transactions.begin() as tx:
-            counts = await store.count_conflicts(tx.connection)
+            counts = await store.count_conflicts(tx.connection, within_seconds=WATCHED_SECONDS)
         self._conflicts.clear()
         for kind, count in counts.items():
             self._conflicts.labels(kind).set(count)

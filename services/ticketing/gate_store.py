@@ -330,14 +330,16 @@ async def list_conflicts(connection: Connection, *, event_id: UUID) -> list[Conf
     return conflicts
 
 
-async def count_conflicts(connection: Connection) -> dict[str, int]:
-    """Conflicts of all events, by kind."""
-    return {row["kind"]: row["conflicts"] for row in await connection.fetch(_QUERIES["count_disputed_admissions"])}
+async def count_conflicts(connection: Connection, *, within_seconds: float) -> dict[str, int]:
+    """Conflicts of all events that became known lately, by kind."""
+    rows = await connection.fetch(_QUERIES["count_disputed_admissions"], within_seconds)
+    return {row["kind"]: row["conflicts"] for row in rows}
 
 
-async def list_unsettled_codes(connection: Connection, *, limit: int) -> list[str]:
-    """Codes of tickets of which an admission ought to count that does not."""
-    return [row["code"] for row in await connection.fetch(_QUERIES["list_unsettled_codes"], limit)]
+async def list_unsettled_codes(connection: Connection, *, within_seconds: float, limit: int) -> list[str]:
+    """Codes of tickets of which an admission that became known lately ought to count and does not."""
+    rows = await connection.fetch(_QUERIES["list_unsettled_codes"], within_seconds, limit)
+    return [row["code"] for row in rows]
 
 
 async def list_history(connection: Connection, *, event_id: UUID, code: str) -> list[dict[str, Any]]:

@@ -78,7 +78,7 @@ def conflicts_of(facts: Sequence[Admission], counting: dict[TicketKey, Admission
 
 
 @given(all_facts(), st.sets(st.sampled_from(TICKETS), max_size=1), st.data())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 def test_every_order_and_every_cut_into_batches_ends_the_same(
     facts: list[Admission], refused: set[TicketKey], data: st.DataObject
 ) -> None:

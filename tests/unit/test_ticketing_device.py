@@ -73,7 +73,7 @@ def test_a_second_showing_says_where_and_when_the_first_was(pack: Pack) -> None:
 
 @BOTH
 @given(data=st.data())
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 def test_no_other_signature_of_a_known_ticket_is_let_in(pack: Pack, data: st.DataObject) -> None:
     signature = data.draw(st.text("0123456789abcdef", min_size=8, max_size=12))
     verdict = check_ticket(pack, str(Code("VM9KHU", 1, signature)), now=NOW, admitted={})

@@ -57,7 +57,7 @@ def histories(draw: st.DrawFn) -> list[list[PackRow]]:
 
 
 @given(histories(), st.sampled_from(["hashes", "key"]), st.data())
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=100)
 def test_an_update_from_any_version_gives_the_new_pack_octet_for_octet(
     versions: list[list[PackRow]], form: CodeForm, data: st.DataObject
 ) -> None:
