@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from services.ticketing.admissions import Admission
 from services.ticketing.checkins import CheckIns, WatchAdmissions
 from services.ticketing.codes import Code, derive_event_key, make_code
+from services.ticketing.domain_reissue import Refused, ReissueRequest
 from services.ticketing.gate_models import Checkin, OfflineAdmission
 from services.ticketing.gate_store import Refusal
 from services.ticketing.pack import (
@@ -29,6 +30,7 @@ from services.ticketing.pack import (
 )
 from services.ticketing.packing import Doors, HashCodes, Packs, PublishPacks, Rendered
 from services.ticketing.qr import QrTicket, make_qr
+from services.ticketing.reissuing import Reissuing
 from services.ticketing.service import build
 from services.ticketing.settings import TicketingSettings
 from services.ticketing.signing import Signer
@@ -168,6 +170,7 @@ class Gates(Bench):
         self.hashing = HashCodes(transactions)
         self.publishing = PublishPacks(transactions, signer, doors, settings, metrics)
         self.packs = Packs(self.service.database, signer)
+        self.reissuing = Reissuing(transactions, signer, pause_seconds=0, most_pause_seconds=0)
 
     async def sell(
         self, quantities: Sequence[int] = (1,), *, serial: int = 0, event: SoldEvent | None = None
@@ -178,6 +181,13 @@ class Gates(Bench):
         await self.deliver(order)
         (issued,) = await self.given_out(TicketsIssuedV1)
         return order.event, list(issued.tickets)
+
+    async def reissue(self, ticket: IssuedTicket) -> IssuedTicket | Refused:
+        """A ticket gets another holder, and so another number."""
+        (row,) = await self.fetch("SELECT order_id, number FROM tickets WHERE code = $1", ticket.code)
+        request = ReissueRequest(row["number"], f"the-key-of-{ticket.code}", "bola@example.com", "sold on", "organiser")
+        answer = await self.reissuing.reissue(row["order_id"], request)
+        return answer if isinstance(answer, Refused) else answer.ticket.issued
 
     async def publish(self) -> None:
         """Hash what there is to hash, and bring out what is due. An event that is new to gates gets its salt first."""

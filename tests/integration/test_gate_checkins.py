@@ -13,8 +13,10 @@ from services.ticketing.admissions import Admission
 from services.ticketing.checkins import AdmissionIdReused, SyncResult, Unreadable
 from services.ticketing.codes import derive_event_key, make_code
 from services.ticketing.device import FirstAdmission
+from services.ticketing.domain_reissue import Refused
 from services.ticketing.gate_models import NewUndo
 from services.ticketing.gate_store import Refusal
+from shared.contracts.base import IssuedTicket
 from shared.contracts.orders import RevokeRequestedV1
 from shared.contracts.ticketing import TicketsRevokedV1
 from shared.messaging.handling import Done
@@ -279,6 +281,34 @@ async def test_gates_and_revoking_let_loose_at_once_agree_on_every_ticket(make_d
         assert {one.outcome for one in answers if isinstance(one, Refusal)} <= {"revoked"}
         both = "SELECT count(*) FROM checkins JOIN tickets USING (order_id, number) WHERE status = 'revoked'"
         assert await gates.value(both) == 0
+
+
+async def test_a_ticket_that_was_let_in_is_not_issued_again_until_that_is_taken_back(gates: Gates) -> None:
+    event, (ticket,) = await gates.sell()
+    ask = showing(ticket.code, event.id)
+    await gates.admitted(ask)
+    assert isinstance(await gates.reissue(ticket), Refused)
+    await gates.checkins.undo(ask.admission_id, UNDO)
+    new = await gates.reissue(ticket)
+    assert isinstance(new, IssuedTicket)
+    assert (await gates.refused(showing(ticket.code, event.id))).outcome == "revoked"
+    await gates.admitted(showing(new.code, event.id))
+
+
+async def test_gates_and_issuing_again_let_loose_at_once_let_one_holder_in(make_database: MakeDatabase) -> None:
+    async with Gates(gate_settings(make_database("ticketing"), database_connections=24)) as gates:
+        event, tickets = await gates.sell((10,))
+        answers = await asyncio.gather(
+            *(gates.checkins.check_in(showing(ticket.code, event.id)) for ticket in tickets[:5]),
+            *(gates.reissue(ticket) for ticket in tickets),
+            *(gates.checkins.check_in(showing(ticket.code, event.id)) for ticket in tickets[5:]),
+        )
+        reissued = [one for one in answers if isinstance(one, IssuedTicket)]
+        let_in = [one for one in answers if isinstance(one, Admission)]
+        assert len(reissued) + len(let_in) == 10, "each ticket has one holder"
+        for new in reissued:
+            await gates.admitted(showing(new.code, event.id))
+        assert await gates.value("SELECT count(*) FROM checkins") == 10
 
 
 async def test_a_device_that_syncs_an_earlier_admission_turns_the_later_one_into_the_conflict(gates: Gates) -> None:

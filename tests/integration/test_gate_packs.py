@@ -107,6 +107,30 @@ async def test_updates_lead_through_everything_that_happens_to_the_whole_pack(ga
         assert "pack" in await gates.fetch_pack(event.id, unknown)
 
 
+@pytest.mark.parametrize("form", ["hashes", "key"])
+async def test_a_ticket_that_is_issued_again_lets_its_new_holder_in_and_not_the_old(
+    gates: Gates, form: CodeForm
+) -> None:
+    event = open_event()
+    await choose(gates, event.id, form)
+    _, (old, other) = await gates.sell((2,), event=event)
+    await gates.publish()
+    before = await gates.pack(event.id)
+    new = await gates.reissue(old)
+    assert isinstance(new, IssuedTicket)
+    now = datetime.now(UTC)
+    stale = [check_ticket(before, text, now=now, admitted={}) for text in (new.qr, new.code, old.qr)]
+    code_outcome = "valid" if form == "key" else "unknown_ticket"
+    assert [one.outcome for one in stale] == ["valid", code_outcome, "valid"], "by a pack from before"
+    await gates.publish()
+    told = [await outcome_of(gates, event.id, text) for text in (new.qr, new.code, old.qr, old.code, other.code)]
+    assert told == ["valid", "valid", "revoked", "revoked", "valid"]
+    assert (await gates.refused(showing(old.qr, event.id))).outcome == "revoked"
+    await gates.admitted(showing(new.code, event.id))
+    (result,) = await gates.checkins.sync([offline(old.code, event.id)])
+    assert result.kind == "revoked", "the old holder, let in by the pack from before, is reported"
+
+
 async def test_a_replica_that_renders_from_scratch_gives_the_same_octets(gates: Gates) -> None:
     event, tickets = await gates.sell((3,))
     await gates.publish()
