@@ -32,11 +32,12 @@ class Refund:
 
 @dataclass(frozen=True, slots=True)
 class ProviderRefund:
-    """A refund as Paystack has it."""
+    """A refund as Paystack has it. ``note`` is what its maker wrote there, if Paystack gives it back."""
 
     id: str
     amount_kobo: int
     status: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

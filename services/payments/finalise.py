@@ -49,6 +49,7 @@ class Wakes:
     refunds: Callable[[], None]
     asking: Callable[[], None]
     verifying: Callable[[], None]
+    sweeping: Callable[[], None]
     #: News of this order for requests that wait in this process.
     news: Callable[[UUID], None]
 
@@ -72,7 +73,8 @@ class Finalisation:
     def __init__(self, settings: PaymentsSettings, wakes: Wakes) -> None:
         self._settings = settings
         self._wakes = wakes
-        self._plan = VerifyPlan(
+        #: When attempts are looked up again.
+        self.plan = VerifyPlan(
             open_seconds=settings.verify_open_seconds,
             closing_seconds=settings.verify_closing_seconds,
             closing_most_seconds=settings.verify_closing_most_seconds,
@@ -183,7 +185,7 @@ class Finalisation:
         )
         if await self._conclude(tx, payment) is not None:
             return
-        seconds = decide_next_look(payment, attempt, self._plan, now=now)
+        seconds = decide_next_look(payment, attempt, self.plan, now=now)
         await store.schedule_attempt(tx.connection, reference=reference, seconds=seconds)
 
     async def _release(self, tx: Transaction, payment: Payment) -> Payment | None:

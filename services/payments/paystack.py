@@ -7,8 +7,9 @@ they are about to do, and look up what became of it.
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, Protocol
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import orjson
@@ -17,6 +18,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from services.payments.domain import Answer, NoAnswer, NotFound
 from services.payments.domain_refunds import ProviderRefund
+from services.payments.domain_sweep import ListName, Window
 from services.payments.exceptions import NotSent, PaystackError, RateLimited, Refused, Unknown
 from services.payments.wire import Envelope, PageMade, RefundMade, read, read_envelope, read_facts
 
@@ -135,6 +137,24 @@ class Paystack:
             raise Unknown("the list of refunds is none")
         return [_as_refund(read(RefundMade, one)) for one in found.data]
 
+    async def list_page(self, name: ListName, window: Window, *, per_page: int) -> Envelope:
+        """A page of all transactions, or of all refunds, that were begun in the window. Raises PaystackError.
+
+        Of every status: with ``status=success`` those that went back would be missing.
+        """
+        query = {
+            "perPage": str(per_page),
+            "from": _as_moment(window.created_from),
+            "to": _as_moment(window.created_to + timedelta(seconds=1)),
+        }
+        place = window.place
+        query |= {"page": str(place.page)} if place.cursor is None else {"use_cursor": "true", "next": place.cursor}
+        path = {"transactions": "/transaction", "refunds": "/refund"}[name]
+        page = await self._get("other", f"{path}?{urlencode(query)}", patient=True)
+        if not isinstance(page.data, list):
+            raise Unknown("the list is none")
+        return page
+
     async def _get(self, budget: Budget, path: str, *, patient: bool = False) -> Envelope:
         """Read something. Asked twice at most, since reading changes nothing. Raises PaystackError."""
         retrying = AsyncRetrying(
@@ -231,9 +251,13 @@ async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(pieces)
 
 
+def _as_moment(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+
+
 def _mode(key: str) -> str:
     return "live" if key.startswith("sk_live_") else "test"
 
 
 def _as_refund(one: RefundMade) -> ProviderRefund:
-    return ProviderRefund(id=one.id, amount_kobo=one.amount, status=one.status)
+    return ProviderRefund(one.id, one.amount, one.status, one.merchant_note or "")

@@ -24,6 +24,7 @@ from services.payments.domain_refunds import (
     refund_status_of,
 )
 from services.payments.exceptions import NotSent, OverBudget, RateLimited, Refused, Unknown
+from services.payments.outside import OutsideRefunds
 from services.payments.paystack import Paystack
 from services.payments.settings import PaymentsSettings
 from services.payments.store_money import ClaimedRefund
@@ -59,11 +60,17 @@ class Refunding:
     """Moves refunds on."""
 
     def __init__(
-        self, transactions: Transactions, paystack: Paystack, budgets: Budgets, settings: PaymentsSettings
+        self,
+        transactions: Transactions,
+        paystack: Paystack,
+        budgets: Budgets,
+        outside: OutsideRefunds,
+        settings: PaymentsSettings,
     ) -> None:
         self._transactions = transactions
         self._paystack = paystack
         self._budgets = budgets
+        self._outside = outside
         self._settings = settings
         self._lease_seconds = 2 * settings.paystack_timeout_seconds + LEASE_MARGIN_SECONDS
         self._claimant = uuid4()
@@ -150,6 +157,7 @@ class Refunding:
         decision = decide_lookup(found, amount_kobo=refund.amount_kobo, charge_kobo=one.charge_kobo, taken=taken)
         if isinstance(decision, Adopt):
             return self._follow(refund, decision.refund)
+        await self._outside.enter([(one, refund.charge_id, refund.currency) for one in found])
         if isinstance(decision, GoneElsewhere):
             return Step("processed", failure="the money had gone back by another hand")
         if isinstance(decision, TooMuch):

@@ -8,11 +8,13 @@ from services.payments.http import MAX_BODY_BYTES, Routes
 from services.payments.http_ledger import LedgerRoutes
 from services.payments.ledger import Books
 from services.payments.loops import AskAgain, CountCases, TakeUpReceipts
+from services.payments.outside import OutsideRefunds
 from services.payments.paying import Paying
 from services.payments.paystack import Paystack
 from services.payments.refunding import Refunding
 from services.payments.settings import PaymentsSettings
 from services.payments.store import SQL
+from services.payments.sweep import Sweep
 from services.payments.verifying import Verifying
 from services.payments.webhooks import Webhooks
 from shared.http.timeline import timeline_route
@@ -27,7 +29,7 @@ CASES_SECONDS = 5.0
 #: Seconds between two looks at all sums; they read every charge.
 LEDGER_SECONDS = 60.0
 
-Periodic = Verifying | Refunding | AskAgain | TakeUpReceipts | CountCases | Books
+Periodic = Verifying | Refunding | AskAgain | TakeUpReceipts | CountCases | Books | Sweep
 
 
 class PaymentsService(Service):
@@ -49,13 +51,16 @@ class PaymentsService(Service):
             refunds=lambda: refund_loop.wake(),  # noqa: PLW0108 - the loop is made below
             asking=lambda: ask_loop.wake(),  # noqa: PLW0108
             verifying=lambda: verify_loop.wake(),  # noqa: PLW0108
+            sweeping=lambda: sweep_loop.wake(),  # noqa: PLW0108
             news=lambda order_id: arrivals.notify([order_id]),
         )
         tokens = Tokens(parse_keys(settings.token_keys))
         finalisation = Finalisation(settings, wakes)
         webhooks = Webhooks(self.transactions, finalisation, wakes)
         self.verifying = Verifying(self.transactions, self.paystack, self.budgets, finalisation, settings)
-        self.refunding = Refunding(self.transactions, self.paystack, self.budgets, settings)
+        outside = OutsideRefunds(self.transactions, settings)
+        self.refunding = Refunding(self.transactions, self.paystack, self.budgets, outside, settings)
+        self.sweep = Sweep(self.transactions, self.paystack, finalisation, outside, settings)
         self.asking = AskAgain(self.transactions, self.metrics, settings)
         self.receipts = TakeUpReceipts(self.transactions, webhooks)
         self.cases = CountCases(self.transactions, self.metrics)
@@ -69,6 +74,7 @@ class PaymentsService(Service):
         verify_loop = loop("verify attempts", self.verifying, poll)
         refund_loop = loop("refund", self.refunding, poll)
         ask_loop = loop("ask again", self.asking, poll)
+        sweep_loop = loop("sweep", self.sweep, settings.sweep_every_seconds)
         loop("take up receipts", self.receipts, poll)
         loop("count cases", self.cases, CASES_SECONDS)
         loop("add up the ledger", self.books, LEDGER_SECONDS)

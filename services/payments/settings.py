@@ -80,6 +80,15 @@ class PaymentsSettings(DatabaseSettings):
     #: How long after a refund call of unknown outcome its fate is looked up: a call under way may still land.
     refund_lookup_seconds: Seconds = 20.0
 
+    #: Seconds between two sweeps of Paystack's lists, and how far each reaches back before the one before it.
+    sweep_every_seconds: Seconds = 600.0
+    sweep_overlap_seconds: Annotated[float, Field(ge=60, le=7 * 24 * 3600)] = 2 * 3600.0
+    #: How far a deep sweep reaches back, and how often there is one: a transaction may be paid long after it was begun.
+    sweep_deep_seconds: Annotated[float, Field(ge=3600, le=90 * 24 * 3600)] = 7 * 24 * 3600.0
+    sweep_deep_every_seconds: Annotated[float, Field(ge=60, le=30 * 24 * 3600)] = 24 * 3600.0
+    #: Rows of one page of Paystack's lists.
+    sweep_page_rows: Annotated[int, Field(ge=1, le=1000)] = 100
+
     @field_validator("paystack_secret_keys")
     @classmethod
     def _has_keys(cls, keys: SecretStr) -> SecretStr:

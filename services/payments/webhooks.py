@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 import structlog
 
-from services.payments import store, store_money
+from services.payments import store, store_money, store_sweep
 from services.payments.events import CHARGE_FAILED, CHARGE_SUCCESS, KEPT_EVENTS, REFUND_EVENTS
 from services.payments.finalise import Finalisation, Wakes
 from services.payments.wire import read_facts
@@ -81,10 +81,19 @@ class Webhooks:
             # These events name no refund, and several may be under way: what is true is asked for.
             nudged = await store_money.nudge_refunds(tx.connection, reference=_reference_of(data) or "")
             tx.after_commit(self._wakes.refunds)
+            if not nudged and await self._is_swept_for(tx, data):
+                return "swept for"
             return "looked up" if nudged else "no refund of ours"
         if event is None:
             return "unreadable"
         return "kept" if event in KEPT_EVENTS else "kept, of an event we do not know"
+
+    async def _is_swept_for(self, tx: Transaction, data: Mapping[str, Any]) -> bool:
+        """Money of ours goes back by another hand: the list of refunds says more than this event does."""
+        is_ours = await store_sweep.hasten_sweep(tx.connection, name="refunds", reference=_reference_of(data) or "")
+        if is_ours:
+            tx.after_commit(self._wakes.sweeping)
+        return is_ours
 
     async def _on_charge(self, tx: Transaction, data: Mapping[str, Any]) -> str:
         try:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from services.payments.domain import Facts
+from services.payments.domain_refunds import ProviderRefund
 from services.payments.exceptions import RateLimited, Refused, Unknown
 
 #: Pause when a 429 does not say how long to wait.
@@ -98,6 +99,27 @@ class RefundMade(Wire):
     id: Id
     amount: Amount
     status: str
+    merchant_note: Annotated[Text | None, WrapValidator(_lenient)] = None
+
+
+def _as_id(value: object) -> object:
+    """A list gives a refund's transaction as its id, another call as an object."""
+    return value.get("id") if isinstance(value, dict) else value
+
+
+class RefundListed(Wire):
+    """A refund as the list of all refunds gives it, with the id of its charge."""
+
+    id: Id
+    amount: Amount
+    status: Text
+    currency: Annotated[str, Field(pattern=r"^[A-Za-z]{3}$")]
+    transaction: Annotated[Id, BeforeValidator(_as_id)]
+    merchant_note: Annotated[Text | None, WrapValidator(_lenient)] = None
+
+    def refund(self) -> ProviderRefund:
+        """As the rest of payments knows a refund."""
+        return ProviderRefund(self.id, self.amount, self.status, self.merchant_note or "")
 
 
 T = TypeVar("T", bound=Wire)

@@ -64,6 +64,7 @@ def settings(database_url: str, **changes: Any) -> PaymentsSettings:
         "refund_lookup_seconds": 0.05,
         "verify_closing_seconds": 0.05,
         "verify_closing_most_seconds": 0.1,
+        "sweep_every_seconds": NEVER,
         "drain_seconds": 5.0,
     }
     return PaymentsSettings(**fields | changes)
