@@ -47,7 +47,7 @@ async def read_books(database_urls: Mapping[Any, str], ledger: Mapping[str, Any]
         ),
         tickets=await _rows(database_urls["ticketing"], "SELECT order_id, number, code, status FROM tickets"),
         cases=await _rows(
-            database_urls["payments"], "SELECT kind, charge_id, now() - opened_at AS age FROM open_cases"
+            database_urls["payments"], "SELECT kind, charge_id, open_kobo, now() - opened_at AS age FROM open_cases"
         ),
         charges=list(ledger["charges"]),
         refunds=list(ledger["refunds"]),
@@ -125,12 +125,12 @@ def _places(order: Mapping[str, Any]) -> int:
 
 
 def check_money(books: Books) -> Sum:
-    """P4: every charge in the provider's books is covered by exactly one of tickets, refund, open case."""
+    """P4: every kobo in the provider's books is covered by exactly one of tickets, refund, open case."""
     ticketed = {one["charge_id"]: one for one in books.orders if one["charge_id"] and _places(one) > 0}
-    cases = {one["charge_id"] for one in books.cases}
+    cases = {one["charge_id"]: one for one in books.cases}
     refunded: dict[str, int] = defaultdict(int)
     for refund in books.refunds:
-        # Money that is asked back and not there yet covers a charge only together with nothing else: its case is open.
+        # Money that is asked back and not there yet is an open case, unless nobody has told payments of it.
         if refund["status"] == "processed" or (
             refund["status"] != "failed" and str(refund["transaction"]) not in cases
         ):
@@ -140,10 +140,11 @@ def check_money(books: Books) -> Sum:
         charge_id, amount = str(charge["id"]), charge["amount"]
         covers = _covers(charge_id, amount, ticketed, refunded, cases)
         kobo["captured"] += amount
-        if len(covers) == 1:
-            kobo[covers[0]] += amount
+        if sum(covers.values()) == amount:
+            kobo.update(covers)
         else:
-            faults.append(f"charge {charge_id} of {amount} kobo is covered by {' and '.join(covers) or 'nothing'}")
+            told = " and ".join(f"{name} for {part}" for name, part in covers.items()) or "nothing"
+            faults.append(f"charge {charge_id} of {amount} kobo is covered by {told}")
     text = (
         f"{_naira(kobo['captured'])} captured = {_naira(kobo['tickets'])} in tickets"
         f" + {_naira(kobo['a refund'])} refunded + {_naira(kobo['an open case'])} in open cases"
@@ -156,20 +157,18 @@ def _covers(
     amount: int,
     ticketed: Mapping[str, Mapping[str, Any]],
     refunded: Mapping[str, int],
-    cases: set[str],
-) -> list[str]:
-    back = refunded.get(charge_id, 0)
-    order = ticketed.get(charge_id)
-    covers = ["an open case"] if charge_id in cases else []
-    if order is not None:
-        kept = amount - back
+    cases: Mapping[str, Mapping[str, Any]],
+) -> dict[str, int]:
+    order, case = ticketed.get(charge_id), cases.get(charge_id)
+    covers = {"a refund": refunded.get(charge_id, 0)}
+    if case is not None:
+        covers["an open case"] = case.get("open_kobo", amount)
+    # Tickets whose money went back by another hand are what that case is about: they cover nothing.
+    if order is not None and (case is None or case["kind"] != "refunded_elsewhere"):
         prices = [line["price_kobo"] for line in order["details"]["lines"] for _ in range(line["quantity"])]
         revoked = set(order["details"].get("revoked_numbers", ()))
-        worth = sum(price for number, price in enumerate(prices, start=1) if number not in revoked)
-        covers.append("tickets" if kept == worth else f"tickets worth {worth} for {kept} kobo kept")
-    if back >= amount:
-        covers += ["a refund"] * (1 if back == amount else 2)
-    return covers
+        covers["tickets"] = sum(price for number, price in enumerate(prices, start=1) if number not in revoked)
+    return {name: part for name, part in covers.items() if part}
 
 
 def _sum(promise: str, text: str, faults: list[str]) -> Sum:

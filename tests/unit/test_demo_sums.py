@@ -93,3 +93,25 @@ def test_a_refund_that_is_under_way_is_covered_by_its_case_alone() -> None:
         books["cases"].append({"charge_id": "72", "kind": "late"})
 
     assert failing(begin) == set()
+
+
+def test_a_charge_may_be_covered_by_parts_that_add_up() -> None:
+    """One of two places was given back, and Paystack could not make the refund."""
+
+    def half(books: dict[str, Any], open_kobo: int) -> None:
+        books["orders"][0]["details"]["revoked_numbers"] = [1]
+        books["tickets"][0]["status"] = "revoked"
+        books["cases"].append({"charge_id": "71", "kind": "refund_failed", "open_kobo": open_kobo})
+
+    assert failing(lambda b: half(b, 500_000)) == set()
+    assert failing(lambda b: half(b, 499_999)) == {"P4"}
+    assert failing(lambda b: half(b, 1_000_000)) == {"P4"}
+
+
+def test_tickets_whose_money_went_back_by_another_hand_cover_nothing() -> None:
+    def taken(books: dict[str, Any], kind: str) -> None:
+        books["refunds"].append({"transaction": 71, "amount": 1_000_000, "status": "processed"})
+        books["cases"].append({"charge_id": "71", "kind": kind, "open_kobo": 0})
+
+    assert failing(lambda b: taken(b, "refunded_elsewhere")) == set()
+    assert failing(lambda b: taken(b, "refund_failed")) == {"P4"}
