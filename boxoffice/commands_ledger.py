@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
+import aiohttp
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from boxoffice.exits import FAILED, UNREACHABLE, CommandError
 from boxoffice.target import Operator, Target, new_session, said
 
 _WIDE = 200
+_PATIENCE_SECONDS = 180.0
 _TERMS = ("captured", "ticketed", "refunded", "settled", "open")
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -53,7 +55,8 @@ def close(
 
 
 async def _read(target: Target) -> dict[str, Any]:
-    async with new_session() as session:
+    # The sums read every charge there is, and must not be cut off.
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PATIENCE_SECONDS)) as session:
         reply = await Operator(target, session).ask("GET", "payments", "/v1/admin/ledger")
     if reply.status != 200:
         # Not 1: that a ledger could not be read says nothing about its sums.

@@ -26,8 +26,8 @@ from shared.runtime.settings import parse_keys, parse_roles
 
 #: Seconds between two counts of the open cases.
 CASES_SECONDS = 5.0
-#: Seconds between two looks at all sums; they read every charge.
-LEDGER_SECONDS = 60.0
+#: Seconds between two looks at all sums; they read every charge, and each replica looks.
+LEDGER_SECONDS = 300.0
 
 Periodic = Verifying | Refunding | AskAgain | TakeUpReceipts | CountCases | Books | Sweep
 

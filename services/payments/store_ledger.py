@@ -17,17 +17,22 @@ class Sums:
     facts: list[dict[str, Any]]
 
 
+#: Seconds the sums over everything may take. They read each charge and each line of the journal.
+SUMS_SECONDS = 120.0
+
+
 async def begin_snapshot(connection: Connection) -> None:
-    """Let the whole transaction see one moment."""
+    """Let the whole transaction see one moment, and take longer than others may."""
     await connection.execute(SQL["begin_snapshot"])
+    await connection.execute(SQL["set_sums_timeout"], str(int(SUMS_SECONDS * 1000)))
 
 
 async def read_sums(connection: Connection) -> Sums:
     """The sums by event, by account of the journal, and by the facts."""
     return Sums(
-        events=[dict(row) for row in await connection.fetch(SQL["list_event_sums"])],
-        accounts=[dict(row) for row in await connection.fetch(SQL["list_account_sums"])],
-        facts=[dict(row) for row in await connection.fetch(SQL["list_fact_sums"])],
+        events=[dict(row) for row in await connection.fetch(SQL["list_event_sums"], timeout=SUMS_SECONDS)],
+        accounts=[dict(row) for row in await connection.fetch(SQL["list_account_sums"], timeout=SUMS_SECONDS)],
+        facts=[dict(row) for row in await connection.fetch(SQL["list_fact_sums"], timeout=SUMS_SECONDS)],
     )
 
 
