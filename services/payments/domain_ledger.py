@@ -34,12 +34,14 @@ WHAT_TO_DO: Mapping[str, str] = {
     " pays nothing twice, or close the case with a note of why they stay valid.",
     "reversed_elsewhere": "Paystack took the money back without a refund that we can see. Look at the charge in its"
     " dashboard, then close the case with a note.",
+    "dispute_lost": "A dispute took the money. If the tickets are to go as well, refund the order, which revokes them"
+    " and pays nothing; then close the case with a note.",
     "amount_differs": "Paystack's list and the charge as it was told us do not agree. Ask Paystack, then close the case"
     " with a note.",
 }
 #: Cases that no service can close: a person may, with a reason that is kept.
 CLOSED_BY_HAND = frozenset(
-    {"refund_failed", "unknown_reference", "refunded_elsewhere", "reversed_elsewhere", "amount_differs"}
+    {"refund_failed", "unknown_reference", "refunded_elsewhere", "reversed_elsewhere", "dispute_lost", "amount_differs"}
 )
 
 

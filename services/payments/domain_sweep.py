@@ -42,6 +42,20 @@ class KnownCharge:
     explained_kobo: int
 
 
+@dataclass(frozen=True, slots=True)
+class ListedDispute:
+    """A buyer's claim on a charge, as Paystack has it."""
+
+    id: str
+    amount_kobo: int
+    resolution: str | None
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether it took the money: the claim was accepted, by us or because nobody answered in time."""
+        return self.resolution in {"merchant-accepted", "auto-accepted"}
+
+
 def decide_next_place(place: Place, *, rows: int, meta: object) -> Place | None:
     """The page after this one; ``None`` at the end.
 

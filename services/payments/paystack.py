@@ -18,9 +18,9 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from services.payments.domain import Answer, NoAnswer, NotFound
 from services.payments.domain_refunds import ProviderRefund
-from services.payments.domain_sweep import ListName, Window
+from services.payments.domain_sweep import ListedDispute, ListName, Window
 from services.payments.exceptions import NotSent, PaystackError, RateLimited, Refused, Unknown
-from services.payments.wire import Envelope, PageMade, RefundMade, read, read_envelope, read_facts
+from services.payments.wire import DisputeListed, Envelope, PageMade, RefundMade, read, read_envelope, read_facts
 
 _log = structlog.get_logger()
 
@@ -136,6 +136,14 @@ class Paystack:
         if not isinstance(found.data, list):
             raise Unknown("the list of refunds is none")
         return [_as_refund(read(RefundMade, one)) for one in found.data]
+
+    async def list_disputes(self, charge_id: str) -> list[ListedDispute]:
+        """The disputes of one charge. Raises PaystackError."""
+        found = await self._get("other", f"/dispute?transaction={charge_id}&perPage={_REFUNDS_PER_PAGE}", patient=True)
+        if not isinstance(found.data, list):
+            raise Unknown("the list of disputes is none")
+        disputes = [read(DisputeListed, one) for one in found.data]
+        return [ListedDispute(one.id, one.refund_amount, one.resolution) for one in disputes]
 
     async def list_page(self, name: ListName, window: Window, *, per_page: int) -> Envelope:
         """A page of all transactions, or of all refunds, that were begun in the window. Raises PaystackError.

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.payments.domain import Attempt
 from services.payments.domain_refunds import ProviderRefund
-from services.payments.domain_sweep import KnownCharge, ListName, Place, Window
+from services.payments.domain_sweep import KnownCharge, ListedDispute, ListName, Place, Window
 from services.payments.store import SQL
 from shared.postgres.database import Connection
 
@@ -146,6 +146,14 @@ async def claim_outside_refunds(
     """Refunds of another hand that are due to be looked at."""
     rows = await connection.fetch(SQL["claim_outside_refunds"], limit, first_seconds, most_seconds)
     return [OutsideRefund(row["provider_refund_id"], row["charge_id"], row["currency"]) for row in rows]
+
+
+async def put_lost_dispute(connection: Connection, *, dispute: ListedDispute, charge_id: str, currency: str) -> bool:
+    """Enter what a lost dispute took; false when it is entered already."""
+    return (
+        await connection.fetchval(SQL["put_lost_dispute"], dispute.id, charge_id, dispute.amount_kobo, currency)
+        is not None
+    )
 
 
 async def put_finding(connection: Connection, *, kind: str, charge_id: str, why: str) -> bool:

@@ -173,14 +173,20 @@ class Sweep:
         """Money of a known charge went back, and no refund of ours did it."""
         found = await self._paystack.list_refunds(charge.charge_id)
         await self._outside.enter([(refund, charge.charge_id, charge.currency) for refund in found])
-        if not found and facts.status == "reversed":
-            async with self._transactions.begin() as tx:
-                await store_sweep.put_finding(
-                    tx.connection,
-                    kind="reversed_elsewhere",
-                    charge_id=charge.charge_id,
-                    why="Paystack says reversed, and lists no refund of it",
+        if found or facts.status != "reversed":
+            return
+        lost = [one for one in await self._paystack.list_disputes(charge.charge_id) if one.is_lost]
+        async with self._transactions.begin() as tx:
+            for dispute in lost:
+                await store_sweep.put_lost_dispute(
+                    tx.connection, dispute=dispute, charge_id=charge.charge_id, currency=charge.currency
                 )
+            await store_sweep.put_finding(
+                tx.connection,
+                kind="dispute_lost" if lost else "reversed_elsewhere",
+                charge_id=charge.charge_id,
+                why="a dispute took the money" if lost else "Paystack says reversed, and lists nothing that did it",
+            )
 
     async def _take_unpaid(self, listed: Sequence[Facts], asked_at: datetime) -> None:
         """A page answers for all open attempts on it at once, where each alone would cost a call."""

@@ -102,6 +102,14 @@ class RefundMade(Wire):
     merchant_note: Annotated[Text | None, WrapValidator(_lenient)] = None
 
 
+class DisputeListed(Wire):
+    """A buyer's claim on a charge."""
+
+    id: Id
+    refund_amount: Amount
+    resolution: Annotated[Text | None, WrapValidator(_lenient)] = None
+
+
 def _as_id(value: object) -> object:
     """A list gives a refund's transaction as its id, another call as an object."""
     return value.get("id") if isinstance(value, dict) else value

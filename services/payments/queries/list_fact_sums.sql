@@ -6,6 +6,8 @@ FROM (
     SELECT currency, amount_kobo FROM refunds WHERE status = 'processed' AND provider_refund_id IS NOT NULL
     UNION ALL
     SELECT currency, amount_kobo FROM outside_refunds WHERE status = 'processed'
+    UNION ALL
+    SELECT currency, amount_kobo FROM lost_disputes
 ) AS arrived
 GROUP BY currency
 UNION ALL
