@@ -177,6 +177,19 @@ async def test_a_wrong_amount_or_currency_pays_nothing_and_goes_back(bench: Benc
     assert await status(bench, request.order_id) == "pending"
 
 
+async def test_a_fee_on_top_pays_the_price_and_goes_back_with_it(bench: Bench) -> None:
+    request = checkout()
+    on_top = {"amount_kobo": 1_025_000, "surcharge_kobo": 25_000}
+    await bench.deliver(request, reserved(request.order_id), confirmed(request.order_id, **on_top))
+    assert await status(bench, request.order_id) == "paid"
+    await bench.deliver(confirmed(request.order_id, 2, **on_top))
+    (refund,) = await bench.given_out(RefundRequestedV1)
+    assert (refund.purpose, refund.amount_kobo) == ("double", 1_025_000)
+    wrong = checkout()
+    await bench.deliver(wrong, reserved(wrong.order_id), confirmed(wrong.order_id, surcharge_kobo=25_000))
+    assert await status(bench, wrong.order_id) == "pending"
+
+
 async def test_cancelling_a_paid_order_only_tells_how_it_stands(bench: Bench) -> None:
     request = checkout()
     await bench.deliver(request, reserved(request.order_id), confirmed(request.order_id))
