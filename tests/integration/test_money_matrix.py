@@ -10,9 +10,10 @@ import hmac
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 import pytest_asyncio
@@ -23,7 +24,7 @@ from deploy.local.engines import Engines
 from tests.databases import fresh_databases
 from tests.harness import Note, delete_namespace, new_namespace
 from tests.integration.sandbox_support import KEY
-from tests.system import System, make_wiring, system
+from tests.system import SECRETS, System, make_wiring, system
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -251,17 +252,32 @@ async def dashboard_refund(whole: System, tier: UUID) -> End:
     return buyer.ends("paid", {reference: "refunded_elsewhere"}, tickets=1)
 
 
-async def refund_refused_after_admission(whole: System, tier: UUID) -> End:
+async def refund_refused_after_admission(whole: System, _: UUID) -> End:
     """The ticket was used: it stays, and so does the money."""
-    buyer = await Buyer.at_the_till(whole, tier, "admitted")
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    happening = {"title": "Tonight", "venue": "Here", "starts_at": soon, "ends_at": soon + timedelta(hours=3)}
+    event = await whole.organise("POST", "/v1/admin/events", {name: str(value) for name, value in happening.items()})
+    tier = {"name": "VIP", "capacity": 5, "price_kobo": PRICE_KOBO}
+    made = await whole.organise("POST", f"/v1/admin/events/{event['id']}/tiers", tier)
+    buyer = await Buyer.at_the_till(whole, UUID(made["id"]), "admitted")
     reference = await buyer.click()
     await settle(whole, reference)
-    await buyer.becomes("paid", tickets=True)
-    await whole.value(
-        "ticketing",
-        "INSERT INTO checkins (order_id, number, gate, admitted_at) VALUES ($1, 1, 'north', app_now()) RETURNING 1",
-        buyer.order_id,
+    view = await whole.shop.until(buyer.order_id, buyer.order.token, {"paid"}, PATIENCE_SECONDS, tickets=True)
+    shown = {
+        "admission_id": str(uuid4()),
+        "event_id": event["id"],
+        "ticket": view["tickets"][0]["code"],
+        "gate": "north",
+        "who": "Bisi",
+        "at": datetime.now(UTC).isoformat(),
+    }
+    answer = await whole.shop.request(
+        "POST",
+        f"{whole.url('ticketing')}/v1/gate/checkins",
+        json=shown,
+        headers={"Authorization": f"Bearer {SECRETS.gate_token}"},
     )
+    assert answer.status == 200, dict(answer.body)
     await whole.organise("POST", f"/v1/admin/orders/{buyer.order_id}/refund", {"why": "rain"}, service="orders")
     await buyer.becomes("paid", tickets=True)
     return buyer.ends("paid", {reference: "tickets"}, tickets=1)
