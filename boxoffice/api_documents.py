@@ -7,7 +7,7 @@ import importlib
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from boxoffice import messages_page
 from deploy.local.plan import Secrets, Wiring, service_environment
@@ -31,22 +31,21 @@ _SECRETS = Secrets(
 )
 
 
-class Served(Protocol):
-    """A service, built."""
-
-    http: HttpServer
-
-
-def build_server(service: ServiceName, **settings: Any) -> HttpServer:
-    """The HTTP server of a service, with the shipped settings or some others. Nothing is opened, nobody is called."""
+def build(service: ServiceName, secrets: Secrets = _SECRETS, **settings: Any) -> Any:
+    """A service with the shipped settings or some others, and no engine behind it. Nothing is opened or called."""
     url = f"postgresql://nobody@127.0.0.1:1/{service}"
-    wiring = Wiring("amqp://nobody@127.0.0.1:1/", {} if service == "gateway" else {service: url}, _SECRETS)
+    wiring = Wiring("amqp://nobody@127.0.0.1:1/", {} if service == "gateway" else {service: url}, secrets)
     prefix = f"{service.upper()}_"
     environment = service_environment(service, 0, wiring)
     own = {name[len(prefix) :].lower(): text for name, text in environment.items() if name.startswith(prefix)}
     settings_class: Any = getattr(importlib.import_module(f"services.{service}.settings"), f"{service.title()}Settings")
-    built: Served = importlib.import_module(f"services.{service}.service").build(settings_class(**own | settings))
-    return built.http
+    return importlib.import_module(f"services.{service}.service").build(settings_class(**own | settings))
+
+
+def build_server(service: ServiceName, **settings: Any) -> HttpServer:
+    """The HTTP server of such a service."""
+    server: HttpServer = build(service, **settings).http
+    return server
 
 
 def documents() -> dict[str, bytes]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -236,8 +236,9 @@ async def system(
     settings: Mapping[ServiceName, Mapping[str, Any]] | None = None,
     without: Sequence[ServiceName] = (),
     sandbox: Mapping[str, Any] | None = None,
+    before_start: Callable[[ServiceName, Any], None] | None = None,
 ) -> AsyncIterator[System]:
-    """Run everything, one of each service unless told otherwise."""
+    """Run everything, one of each service unless told otherwise. ``before_start`` gets each service as it is built."""
     async with AsyncExitStack() as stack:
         sandbox_settings = {
             "port": wiring.port("sandbox"),
@@ -263,6 +264,9 @@ async def system(
                 build_service(service, settings_of(service, _environment(service, replica, wiring), changes))
                 for replica in range((replicas or {}).get(service, 1))
             ]
+            if before_start is not None:
+                for each in one.services[service]:
+                    before_start(service, each)
         # The gateway last: it is the first to stop, so that no buyer meets a half-drained system.
         order = sorted(one.services, key=lambda name: name == "gateway")
         await stack.enter_async_context(running(*(each for name in order for each in one.services[name])))

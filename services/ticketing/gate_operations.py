@@ -11,7 +11,7 @@ from services.ticketing.gate_models import (
     Undone,
 )
 from services.ticketing.pack import SignedPack
-from shared.http.routes import SAMPLE_ID, Operation, Parameter, gives, id_in_path, refuses, shows
+from shared.http.routes import SAMPLE_ID, Operation, Parameter, gives, id_in_path, refuses, says
 
 _TAG = "For gates"
 _EVENT = "018f3f5e-6a10-7c55-8f3e-2b9d4c6e8a01"
@@ -57,7 +57,7 @@ GET_PACK = Operation(
             example=_SIGNED_PACK,
             headers={"ETag": "The version.", "Cache-Control": "private, no-cache", "Vary": "Accept-Encoding"},
         ),
-        shows(304, "What the device has (If-None-Match) is the newest.", "text/plain"),
+        says(304, "What the device has (If-None-Match) is the newest.", headers={"ETag": "The version."}),
         refuses(404, "No ticket of such an event is in a pack yet.", "not_found"),
         refuses(422, "`since` is no version.", "invalid"),
     ),

@@ -99,6 +99,11 @@ def shows(
     return Answer(status, text, content_type, str, example, headers or {})
 
 
+def says(status: int, text: str, *, headers: Mapping[str, str] | None = None) -> Answer:
+    """A status without a body."""
+    return Answer(status, text, headers=headers or {})
+
+
 def redirects(status: int, text: str) -> Answer:
     """Nothing but another address."""
     return Answer(status, text, headers={"Location": "Where to go on."})

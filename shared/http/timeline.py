@@ -8,7 +8,7 @@ from aiohttp import web
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from shared.http.requests import json_response, read_uuid, require_role
-from shared.http.routes import SAMPLE_ID, Operation, Route, gives, route
+from shared.http.routes import SAMPLE_ID, Operation, Route, gives, refuses, route
 from shared.postgres.database import Database
 
 
@@ -35,7 +35,10 @@ _EXAMPLE = {
 }
 _SHOW_TIMELINE = Operation(
     "What happened to an order here",
-    (gives(200, Timeline, "Oldest first; empty for an order this service never heard of.", example=_EXAMPLE),),
+    (
+        gives(200, Timeline, "Oldest first; empty for an order this service never heard of.", example=_EXAMPLE),
+        refuses(404, "That is no order's id.", "not_found"),
+    ),
     text="Each service tells what it keeps itself; `boxoffice order show` puts all of it together.",
     roles=("operator", "organiser"),
     tag="For operators",

@@ -14,8 +14,7 @@ from boxoffice.api_documents import FOLDER, build_server, differing, documents, 
 from shared.contracts.registry import SERVICES, ServiceName
 from shared.http.openapi import make_document
 from shared.http.routes import Answer, Operation, Parameter, gives, refuses, route, shows
-
-METHODS = ("get", "put", "post", "patch", "delete")
+from tests.answers import operations
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +22,6 @@ def apis() -> Mapping[str, Any]:
     """Every document by its service, as a reader gets it."""
     made = documents()
     return {service: orjson.loads(made[f"{service}.openapi.json"]) for service in SERVICES}
-
-
-def operations(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each operation of a document with its name for people: ``GET /v1/events``."""
-    for path, methods in document["paths"].items():
-        for method in METHODS:
-            if method in methods:
-                yield f"{method.upper()} {path}", methods[method]
 
 
 def contents(operation: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

@@ -5,7 +5,6 @@ from typing import Any
 
 import orjson
 import pytest
-from jsonschema import Draft7Validator, FormatChecker
 
 from shared.contracts.registry import MESSAGES, SERVICES
 from shared.contracts.schemas import SAMPLES
@@ -14,6 +13,7 @@ from shared.messaging.cloudevents import CONTENT_TYPE
 from shared.messaging.topology import Topology, durable_consumers
 from tests.asyncapi_parser import Parser
 from tests.contract.test_registry import TABLE
+from tests.messages import payload_faults
 
 
 @pytest.fixture(scope="module")
@@ -84,15 +84,6 @@ def test_channels_are_the_exchanges_and_queues_that_are_declared(document: Mappi
         assert channel["address"] == (topology.queue(service) if service in durable_consumers() else None)
         if service in durable_consumers():
             assert topology.dead_queue(service) in channel["description"]
-
-
-def payload_faults(document: Mapping[str, Any], message_type: str, payload: Any) -> list[str]:
-    """Why a message's body is not what the document says of its type."""
-    reference = document["components"]["messages"][message_type]["payload"]
-    # A $ref hides what stands beside it in draft 7, which AsyncAPI's schemas are.
-    schema = {"allOf": [reference], "components": document["components"]}
-    checker = Draft7Validator(schema, format_checker=FormatChecker())
-    return [f"{error.json_path}: {error.message}"[:300] for error in checker.iter_errors(payload)]
 
 
 @pytest.mark.parametrize("message_type", MESSAGES)
