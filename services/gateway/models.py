@@ -17,6 +17,7 @@ from shared.contracts.base import (
     PricedLine,
     RejectionReason,
     SoldEvent,
+    TicketNumber,
     Version,
 )
 from shared.contracts.inventory import TierView
@@ -111,6 +112,10 @@ class OrderView(_Body):
     passed_on_numbers: tuple[int, ...] = ()
     #: Mails to the buyer that were refused, and not sent again since.
     mail_problems: tuple[MailProblemView, ...] = ()
+    #: Tickets that were given back, that are being given back, and that could not be since they were let in.
+    revoked_numbers: tuple[TicketNumber, ...] = ()
+    refunding_numbers: tuple[TicketNumber, ...] = ()
+    refused_numbers: tuple[TicketNumber, ...] = ()
     #: The server's clock, so that a countdown does not depend on the buyer's.
     server_time: datetime
 

@@ -36,6 +36,7 @@ from services.gateway.words import (
     mail_problem,
     money,
     state_of,
+    ticket_list,
     tier_state,
     venue_time,
 )
@@ -81,7 +82,12 @@ class Storefront:
         )
         digest = hashlib.sha256(b"".join(body for body, _ in self._static.values())).hexdigest()
         self._pages.globals.update(version=digest[:12], words=MESSAGES, purposes=PURPOSES, refund_states=REFUND_STATES)
-        self._pages.filters.update(money=money, mail_problem=mail_problem, venue_time=partial(venue_time, zone=zone))
+        self._pages.filters.update(
+            money=money,
+            mail_problem=mail_problem,
+            ticket_list=ticket_list,
+            venue_time=partial(venue_time, zone=zone),
+        )
 
     def routes(self) -> list[Route]:
         """Method and path of each."""

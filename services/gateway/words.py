@@ -1,6 +1,6 @@
 """What people read on the pages: states, refusals and money in plain words. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -122,6 +122,12 @@ def mail_problem(problem: MailProblemView) -> str:
             "Keep its address, or print it."
         )
     return f"Our e-mail about this order to {problem.email} was refused. What it said is on this page."
+
+
+def ticket_list(numbers: Sequence[int]) -> str:
+    """Tickets as people name them: ``ticket 3``, ``tickets 1, 2 and 5``."""
+    *first, last = [str(number) for number in numbers]
+    return f"tickets {', '.join(first)} and {last}" if first else f"ticket {last}"
 
 
 def money(kobo: int, currency: str | None) -> str:

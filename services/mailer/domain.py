@@ -193,19 +193,23 @@ def decide_expired_mail(expired: OrderExpiredV1, traceparent: str | None) -> New
 
 
 def decide_refund_mail(message: RefundMessage, traceparent: str | None) -> NewMail | None:
-    """A refund is one by charge and purpose. ``None`` where nobody knows the buyer's address."""
+    """A refund is one by charge, purpose and its id, if it has one. ``None`` where nobody knows the buyer's address."""
     if message.email is None:
         return None
+    kind = _REFUND_KINDS[type(message)]
     return NewMail(
         order_id=message.order_id,
-        kind=_REFUND_KINDS[type(message)],
-        key=f"{message.charge_id}/{message.purpose}",
+        kind=kind,
+        key="/".join([message.charge_id, message.purpose, *([str(message.refund_id)] if message.refund_id else [])]),
         email=message.email,
         data={
             "amount_kobo": message.amount_kobo,
             "currency": message.currency,
             "purpose": message.purpose,
             "payment_reference": message.reference,
+            "numbers": list(message.numbers),
+            # What Paystack says of a failure is for the operator.
+            "organiser_says": message.why if message.purpose == "organiser" and kind != "refund_failed" else None,
         },
         traceparent=traceparent,
     )

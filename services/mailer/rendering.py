@@ -1,6 +1,6 @@
 """Turns a stored mail into what is sent: text, HTML with each ticket's QR, pages to print, a date for the calendar."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.message import EmailMessage
@@ -54,6 +54,16 @@ def format_money(amount_kobo: int, currency: str) -> str:
     units, kobo = divmod(amount_kobo, 100)
     amount = f"{units:,}.{kobo:02d}"
     return f"₦{amount}" if currency == "NGN" else f"{currency} {amount}"
+
+
+def format_numbers(numbers: Sequence[int], most: int = 20) -> str:
+    """Tickets as people name them: ``ticket 3``, ``tickets 1 and 2``; empty for none."""
+    if not numbers:
+        return ""
+    named = [str(number) for number in numbers[:most]]
+    rest = [f"{len(numbers) - most} more"] if len(numbers) > most else []
+    *first, last = [*named, *rest]
+    return f"tickets {', '.join(first)} and {last}" if first else f"ticket {last}"
 
 
 def one_line(text: str, most: int = _SUBJECT_CHARACTERS) -> str:
@@ -225,6 +235,8 @@ class Renderer:
             facts["amount"] = format_money(data["amount_kobo"], data["currency"])
             facts["reason"] = _REASONS[data["purpose"]]
             facts["payment_reference"] = data["payment_reference"]
+            facts["which"] = format_numbers(data.get("numbers") or ())
+            facts["organiser_says"] = data.get("organiser_says")
         return facts
 
     def _order_url(self, order_id: UUID) -> str | None:

@@ -14,6 +14,7 @@ from services.orders.domain_order import (
     MailRecord,
     Order,
     RefundRecord,
+    WantedRefund,
     amount_of,
     returned_lines,
     ticket_numbers,
@@ -26,9 +27,6 @@ from shared.contracts.base import (
 from shared.contracts.gateway import CancelRequestedV1
 from shared.contracts.inventory import StockRejectedV1, StockReservedV1, StockReturnedV1
 from shared.contracts.mailer import MailFailedV1, MailSentV1
-from shared.contracts.orders import (
-    RevokeRequestedV1,
-)
 from shared.contracts.payments import PaymentAbandonedV1, PaymentConfirmedV1, PaymentRefundedV1, RefundFailedV1
 from shared.contracts.ticketing import TicketsIssuedV1, TicketsRevokedV1
 
@@ -154,29 +152,48 @@ def _on_tickets_revoked(decision: Decision, message: TicketsRevokedV1, _: dateti
     if order.status == "pending":
         _put_aside(decision, message)
         return
-    revoked = tuple(sorted({*order.details.revoked_numbers, *message.numbers}))
-    refused = tuple(sorted({one.number for one in message.refused} - set(revoked)))
-    if order.status != "refunding" or not {*revoked, *refused} >= set(order.details.revoke_numbers):
+    if order.status != "refunding":
         return
-    if (revoked, refused) == (order.details.revoked_numbers, order.details.refused_numbers):
-        return
-    decision.order = order.learn(revoked_numbers=revoked, refused_numbers=refused, stock_returned=not revoked)
-    if revoked:
+    details = order.details
+    # Only what was asked for counts, and each answer adds to the others: several refunds may be under way.
+    revoked = {*details.revoked_numbers, *(order.wanted_numbers & set(message.numbers))}
+    refused = {*details.refused_numbers, *(order.wanted_numbers & {one.number for one in message.refused})} - revoked
+    is_new = revoked > set(details.revoked_numbers)
+    decision.order = order.learn(
+        revoked_numbers=tuple(sorted(revoked)),
+        refused_numbers=tuple(sorted(refused)),
+        stock_returned=details.stock_returned and not is_new,
+    )
+    if is_new:
         decision.messages.append(order_refunded(decision.order))
-    amount = amount_of(decision.order, revoked)
-    if amount and order.charge_id is not None:
-        record = RefundRecord(
-            charge_id=order.charge_id,
-            reference=order.details.payment_reference or "",
-            amount_kobo=amount,
-            currency=order.currency or "",
-            purpose="organiser",
-            why=order.details.refund_why,
-        )
-        _record_refund(decision, record)
-        decision.messages.append(refund_requested(decision.order, record))
-    else:
-        _finish_refund(decision)
+    for one in details.wanted:
+        if not one.answered and {*revoked, *refused} >= set(one.numbers):
+            _pay_back(decision, one)
+    _finish_refund(decision)
+
+
+def _pay_back(decision: Decision, wanted: WantedRefund) -> None:
+    """Tickets first, then money: what was revoked is paid back; the money for what was refused stays."""
+    order = decision.order
+    answered = wanted.model_copy(update={"answered": True})
+    order = order.learn(wanted=tuple(answered if one == wanted else one for one in order.details.wanted))
+    decision.order = order
+    numbers = tuple(number for number in wanted.numbers if number in order.details.revoked_numbers)
+    amount = amount_of(order, numbers)
+    if not amount or order.charge_id is None:
+        return
+    record = RefundRecord(
+        charge_id=order.charge_id,
+        reference=order.details.payment_reference or "",
+        amount_kobo=amount,
+        currency=order.currency or "",
+        purpose="organiser",
+        why=wanted.why,
+        refund_id=wanted.refund_id,
+        numbers=numbers,
+    )
+    _record_refund(decision, record)
+    decision.messages.append(refund_requested(decision.order, record))
 
 
 def _on_stock_returned(decision: Decision, message: StockReturnedV1, _: datetime) -> None:
@@ -188,10 +205,7 @@ def _on_stock_returned(decision: Decision, message: StockReturnedV1, _: datetime
 
 def _on_refunded(decision: Decision, message: PaymentRefundedV1, _: datetime) -> None:
     _record_refund(decision, _record_of(message, "refunded"))
-    order = decision.order
-    # Only a refund of the charge that paid this order touches the order.
-    if message.purpose == "organiser" and message.charge_id == order.charge_id and order.status == "refunding":
-        _finish_refund(decision)
+    _finish_refund(decision)
 
 
 def _on_refund_failed(decision: Decision, message: RefundFailedV1, _: datetime) -> None:
@@ -240,18 +254,6 @@ _EARLY: Mapping[str, type[OrderMessage]] = MappingProxyType(
 )
 
 
-def decide_refund(order: Order, *, why: str) -> Decision | None:
-    """An organiser takes all tickets back and returns the money: tickets first. ``None`` unless the order is paid."""
-    numbers = tuple(sorted(set(ticket_numbers(order)) - set(order.details.revoked_numbers)))
-    if order.status != "paid" or not numbers:
-        return None
-    refunding = replace(
-        order.learn(revoke_numbers=tuple(sorted({*order.details.revoked_numbers, *numbers})), refund_why=why),
-        status="refunding",
-    )
-    return Decision(refunding, [RevokeRequestedV1(order_id=order.order_id, numbers=numbers)])
-
-
 def _pay(decision: Decision, *, charge_id: str | None, reference: str | None, paid_at: datetime) -> None:
     decision.order = replace(
         decision.order.learn(payment_reference=reference), status="paid", charge_id=charge_id, paid_at=paid_at
@@ -260,8 +262,14 @@ def _pay(decision: Decision, *, charge_id: str | None, reference: str | None, pa
 
 
 def _finish_refund(decision: Decision) -> None:
-    all_back = set(decision.order.details.revoked_numbers) >= set(ticket_numbers(decision.order))
-    decision.order = replace(decision.order, status="refunded" if all_back else "paid")
+    """Give the order its status once nothing is under way any more: tickets answered for, money gone back."""
+    order = decision.order
+    # Only a refund of the charge that paid this order touches the order.
+    money = [one for one in order.details.refunds if (one.charge_id, one.purpose) == (order.charge_id, "organiser")]
+    is_over = all(one.answered for one in order.details.wanted) and all(one.status == "refunded" for one in money)
+    if order.status == "refunding" and is_over:
+        all_back = set(order.details.revoked_numbers) >= set(ticket_numbers(order))
+        decision.order = replace(order, status="refunded" if all_back else "paid")
 
 
 def _repeat_ending(decision: Decision) -> None:
@@ -284,12 +292,13 @@ def _refund_charge(decision: Decision, message: PaymentConfirmedV1, purpose: Ref
 
 
 def _record_refund(decision: Decision, record: RefundRecord) -> None:
-    """Keep one record for each charge and purpose; a final status is not taken back by an older message."""
-    key = (record.charge_id, record.purpose)
+    """Keep one record for each refund; a final status is not taken back by an older message."""
     refunds = decision.order.details.refunds
-    known = next((one for one in refunds if (one.charge_id, one.purpose) == key), None)
+    known = next((one for one in refunds if one.key == record.key), None)
     if known is None:
-        decision.order = decision.order.learn(refunds=(*refunds, record))
+        # In one order however they come, so that the same messages leave the same order.
+        kept = sorted((*refunds, record), key=lambda one: (one.charge_id, one.purpose, str(one.refund_id)))
+        decision.order = decision.order.learn(refunds=tuple(kept))
     elif known.status not in {"refunded", record.status}:
         changed = tuple(known.model_copy(update={"status": record.status}) if one is known else one for one in refunds)
         decision.order = decision.order.learn(refunds=changed)
@@ -304,4 +313,6 @@ def _record_of(message: PaymentRefundedV1 | RefundFailedV1, status: str) -> Refu
         purpose=message.purpose,
         why=message.why,
         status=status,
+        refund_id=message.refund_id,
+        numbers=message.numbers,
     )

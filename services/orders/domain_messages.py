@@ -6,6 +6,7 @@ from services.orders.domain_order import (
     PAID,
     Order,
     RefundRecord,
+    WantedRefund,
     amount_of,
     current_tickets,
     holders_of,
@@ -120,42 +121,64 @@ def view(order: Order) -> OrderChangedV1:
             for one in details.mails
             if one.why is not None
         ),
-        refunds=tuple(
-            RefundView.model_validate(one.model_dump(include={"charge_id", "amount_kobo", "purpose", "status"}))
-            for one in details.refunds
+        refunds=tuple(_refund_view(one) for one in details.refunds),
+        refunding_numbers=tuple(
+            sorted(order.wanted_numbers - {*details.revoked_numbers, *details.refused_numbers}),
         ),
         passed_on_numbers=tuple(one for one in passed_on(order) if one not in details.revoked_numbers),
+        refused_numbers=details.refused_numbers,
     )
 
 
-def question_of(order: Order) -> str | None:
-    """What the order waits to be told, if anything."""
+def _refund_view(one: RefundRecord) -> RefundView:
+    return RefundView(
+        charge_id=one.charge_id,
+        amount_kobo=one.amount_kobo,
+        purpose=one.purpose,
+        status=one.status,
+        refund_id=one.refund_id,
+        numbers=one.numbers or None,
+    )
+
+
+def questions_of(order: Order) -> tuple[str, ...]:
+    """What the order waits to be told: nothing, or several things at once while places are given back."""
     details = order.details
     if order.status == "pending":
-        return "stock" if order.total_kobo is None else "deadline"
-    if order.status == "refunding":
-        answered = {*details.revoked_numbers, *details.refused_numbers} >= set(details.revoke_numbers)
-        return "refund" if answered else "revocation"
-    if order.status in PAID and not details.stock_returned:
-        return "returned stock"
-    if order.status in PAID and details.tickets is None:
-        return "tickets"
-    return None
+        return ("stock" if order.total_kobo is None else "deadline",)
+    if order.status not in PAID:
+        return ()
+    return (
+        *("revocation" for one in details.wanted if not one.answered),
+        *([] if details.stock_returned else ["returned stock"]),
+        *("refund" for _ in _unanswered_refunds(order)),
+        *(["tickets"] if details.tickets is None else []),
+    )
 
 
 def ask(order: Order) -> list[Message]:
-    """The messages that put the order's question again."""
-    match question_of(order):
-        case "stock" | "deadline":
-            # Heard again, inventory repeats its answer, and the reaper that missed the order sets its deadline.
-            return [order_created(order)]
-        case "tickets":
-            return [ending_of(order)]
-        case "revocation":
-            return [RevokeRequestedV1(order_id=order.order_id, numbers=order.details.revoke_numbers)]
-        case "refund" | "returned stock":
-            returned: list[Message] = [] if order.details.stock_returned else [order_refunded(order)]
-            wanted = [one for one in order.details.refunds if one.purpose == "organiser" and one.status == "requested"]
-            return [*returned, *(refund_requested(order, one) for one in wanted)]
-        case _:
-            return []
+    """The messages that put the order's questions again."""
+    if order.status == "pending":
+        # Heard again, inventory repeats its answer, and the reaper that missed the order sets its deadline.
+        return [order_created(order)]
+    if order.status not in PAID:
+        return []
+    details = order.details
+    return [
+        *(revoke_requested(order, one) for one in details.wanted if not one.answered),
+        *([] if details.stock_returned else [order_refunded(order)]),
+        *(refund_requested(order, one) for one in _unanswered_refunds(order)),
+        *([ending_of(order)] if details.tickets is None else []),
+    ]
+
+
+def revoke_requested(order: Order, wanted: WantedRefund) -> RevokeRequestedV1:
+    """The message that asks for tickets to be revoked."""
+    return RevokeRequestedV1(order_id=order.order_id, numbers=wanted.numbers)
+
+
+def _unanswered_refunds(order: Order) -> list[RefundRecord]:
+    """An organiser's refunds of which nobody knows the end yet. Others are asked for again by their charge."""
+    if order.status != "refunding":
+        return []
+    return [one for one in order.details.refunds if one.purpose == "organiser" and one.status == "requested"]

@@ -37,6 +37,30 @@ class RefundRecord(BaseModel):
     purpose: RefundPurpose
     why: str
     status: str = "requested"
+    refund_id: UUID | None = None
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, UUID | None]:
+        """What makes it one refund, however often it is asked for or told of."""
+        return self.charge_id, self.purpose, self.refund_id
+
+
+class WantedRefund(BaseModel):
+    """Places that are to be given back, as they were asked for. Several of one order go on side by side.
+
+    The same place is never in two of them, so that none is paid back twice.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    refund_id: UUID | None = None
+    numbers: tuple[int, ...]
+    why: str = ""
+    #: What was asked, to tell a repeat under one id from another request.
+    asked: str = ""
+    #: Whether ticketing said of each of its tickets that it is revoked, or that it is not.
+    answered: bool = False
 
 
 class MailRecord(BaseModel):
@@ -75,13 +99,12 @@ class Details(BaseModel):
     paying_started: bool | None = None
     #: All tickets ever heard of, also those that were issued again since; ``None`` before any.
     tickets: tuple[IssuedTicket, ...] | None = None
-    #: Places (see ``places_of``) that an organiser wants revoked, that are, and that ticketing refused to revoke.
-    revoke_numbers: tuple[int, ...] = ()
+    #: What is to be given back; the places (see ``places_of``) that are revoked, and that ticketing refused to revoke.
+    wanted: tuple[WantedRefund, ...] = ()
     revoked_numbers: tuple[int, ...] = ()
     refused_numbers: tuple[int, ...] = ()
     #: Whether inventory answered that the revoked places are back.
     stock_returned: bool = True
-    refund_why: str = ""
     refunds: tuple[RefundRecord, ...] = ()
     early: tuple[EarlyMessage, ...] = ()
     mails: tuple[MailRecord, ...] = ()
@@ -107,6 +130,11 @@ class Order:
     ask_at: datetime | None = None
     asks: int = 0
     traceparent: str | None = None
+
+    @property
+    def wanted_numbers(self) -> frozenset[int]:
+        """Every place that anybody wanted to give back so far."""
+        return frozenset(number for one in self.details.wanted for number in one.numbers)
 
     def learn(self, **details: Any) -> "Order":
         """The same order with these details changed."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from services.orders import store
 from services.orders.domain import Decision, decide
-from services.orders.domain_messages import order_created, question_of, view
+from services.orders.domain_messages import order_created, questions_of, view
 from services.orders.domain_order import Details, Order
 from services.orders.settings import OrdersSettings
 from shared.contracts.base import Message, OrderMessage
@@ -96,12 +96,12 @@ class OrderHandlers:
         return [new for _, new in written]
 
     def _next_version(self, old: Order, new: Order, now: datetime) -> Order:
-        question = question_of(new)
-        if question is None:
+        questions = questions_of(new)
+        if not questions:
             ask_at = None
-        elif question == question_of(old):
+        elif questions == questions_of(old):
             return replace(new, version=old.version + 1)
-        elif question == "deadline":
+        elif questions == ("deadline",):
             ask_at = new.expires_at + timedelta(seconds=self._settings.remind_after_deadline_seconds)
         else:
             ask_at = now + timedelta(seconds=self._settings.ask_again_seconds)

@@ -1,35 +1,61 @@
 """Orders for the gateway to show, and for the organiser and operator to find, refund and cancel."""
 
+import re
 from collections.abc import Mapping
-from typing import Annotated
+from hashlib import sha256
+from typing import Annotated, Self
+from uuid import UUID
 
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from services.orders import store
-from services.orders.domain import Decision, decide, decide_refund
+from services.orders.domain import Decision, decide
 from services.orders.domain_messages import view
 from services.orders.domain_order import Order
+from services.orders.domain_refunds import Choice, Refused, TierPlaces, decide_refund
 from services.orders.handlers import OrderHandlers
 from services.orders.operations import CANCEL, GET_ORDER, REFUND, SEARCH, SHOW_ORDER
+from shared.contracts.base import Quantity, TicketNumber
 from shared.contracts.gateway import CancelRequestedV1
 from shared.http.problems import Problem
 from shared.http.requests import json_response, read_json, read_uuid, require_role, without_controls
 from shared.http.routes import Route, route
 from shared.messaging.transaction import Transaction, Transactions
+from shared.runtime.ids import derived_id, new_id
 
 #: Orders in one answer of the search.
 SEARCH_LIMIT = 100
+_KEY = re.compile(r"[A-Za-z0-9_.:~+/=-]{16,64}")
 
 
 class Refund(BaseModel):
-    """Why an order is refunded; the buyer reads it."""
+    """What is given back of an order, and why; the buyer reads it.
+
+    Tickets by number, or so many places of one tier, or, with neither, everything that is left.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
-    why: Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(without_controls)] = (
-        "refunded by the organiser"
-    )
+    why: Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(without_controls)] | None = None
+    numbers: Annotated[tuple[TicketNumber, ...], Field(min_length=1, max_length=20_000)] | None = None
+    tier_id: UUID | None = None
+    quantity: Quantity | None = None
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> Self:
+        if (self.tier_id is None) != (self.quantity is None):
+            raise ValueError("tier_id and quantity go together")
+        if self.numbers is not None and self.tier_id is not None:
+            raise ValueError("give numbers, or tier_id and quantity")
+        return self
+
+    @property
+    def choice(self) -> Choice:
+        """What is chosen."""
+        if self.tier_id is not None and self.quantity is not None:
+            return TierPlaces(self.tier_id, self.quantity)
+        return self.numbers
 
 
 class Routes:
@@ -75,14 +101,28 @@ class Routes:
         return json_response({"orders": [view(order).model_dump(mode="json") for order in orders]})
 
     async def refund(self, request: web.Request) -> web.Response:
-        """202: tickets are revoked first, then stock and money go back. 409 unless the order is paid."""
+        """202: tickets are revoked first, then stock and money go back. 409 where there is nothing to give back.
+
+        With an ``Idempotency-Key`` a repeat is the same refund, whatever has become of it since.
+        """
         require_role(request, self._roles, "operator", "organiser")
         body = await read_json(request, Refund) if request.can_read_body else Refund()
+        key = request.headers.get("Idempotency-Key")
+        if key is not None and _KEY.fullmatch(key) is None:
+            raise Problem(422, "invalid", "an Idempotency-Key has 16 to 64 letters, digits or signs out of _.:~+/=-")
         async with self._transactions.begin() as tx:
             order = await self._lock(tx, request)
-            decision = decide_refund(order, why=body.why)
-            if decision is None:
-                raise Problem(409, "not_refundable", f"the order is {order.status}", order_status=order.status)
+            decision = decide_refund(
+                order,
+                why=body.why or "",
+                refund_id=new_id() if key is None else derived_id(order.order_id, "refund", key),
+                choice=body.choice,
+                asked=sha256(body.model_dump_json().encode()).hexdigest(),
+            )
+            if isinstance(decision, Refused):
+                status = 422 if decision.code in {"key_reused", "unknown_number"} else 409
+                numbers = list(decision.numbers)
+                raise Problem(status, decision.code, decision.detail, order_status=order.status, numbers=numbers)
             order = await self._handlers.decide_one(tx, order, decision)
         return json_response(view(order), status=202)
 

@@ -39,15 +39,37 @@ SEARCH = Operation(
     tag="For operators",
 )
 REFUND = Operation(
-    "Refund a paid order",
+    "Refund a paid order, or places of it",
     (
-        gives(202, OrderChangedV1, "Begun: tickets are revoked first, then places and money go back."),
+        gives(202, OrderChangedV1, "Begun, or begun before under this key: tickets first, then places and money."),
         _NO_ORDER,
-        refuses(409, "The order is not paid.", "not_refundable", members={"order_status": "pending"}),
+        refuses(
+            409,
+            "There is nothing to give back: the order is not paid, or these tickets are not there to be given back.",
+            "not_refundable",
+            "already_refunded",
+            "already_admitted",
+            "refund_in_progress",
+            "not_enough_places",
+            members={"order_status": "refunding", "numbers": [2]},
+        ),
+        refuses(
+            422,
+            "The order has no such ticket, or the key asked for another refund before.",
+            "unknown_number",
+            "key_reused",
+            members={"order_status": "paid", "numbers": [9]},
+        ),
     ),
-    text="Without a body the buyer reads a sentence of ours.",
+    text="Tickets by `numbers`, or `quantity` places of `tier_id`, or everything that is left. A refund may begin while"
+    " another of the same order is under way. The buyer reads `why`.",
+    parameters=(
+        Parameter(
+            "Idempotency-Key", "header", "A repeat under the same key is the same refund.", str, "refund-VK9HHU-2-0001"
+        ),
+    ),
     body_required=False,
-    body_example={"why": "The event was called off."},
+    body_example={"why": "One of you cannot come.", "numbers": [2]},
     roles=("operator", "organiser"),
     tag="For operators",
 )

@@ -9,6 +9,12 @@ from uuid import UUID
 RefundStatus = Literal["requested", "sending", "unknown", "started", "needs_attention", "processed", "failed"]
 
 
+#: The request of a refund of which its charge has only one of its purpose.
+ONLY_ONE = UUID(int=0)
+#: How the note begins that each refund of ours has at Paystack; its own id ends it.
+NOTE_PREFIX = "boxoffice "
+
+
 @dataclass(frozen=True, slots=True)
 class Refund:
     """Money that is to go back, or went."""
@@ -28,6 +34,13 @@ class Refund:
     tries: int
     started_at: datetime | None
     traceparent: str | None
+    request_id: UUID = ONLY_ONE
+    numbers: tuple[int, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What Paystack keeps with the refund: the only way to tell it from another of the same amount."""
+        return f"{NOTE_PREFIX}{self.purpose} {self.id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +76,21 @@ class NotThere:
 
 
 def decide_lookup(
-    found: Iterable[ProviderRefund], *, amount_kobo: int, charge_kobo: int, taken: frozenset[str]
+    found: Iterable[ProviderRefund], *, amount_kobo: int, charge_kobo: int, taken: frozenset[str], note: str = ""
 ) -> Adopt | GoneElsewhere | TooMuch | NotThere:
     """What the list of a charge's refunds says about a call of unknown outcome.
 
-    ``taken`` are the ids that belong to other refunds of ours. A failed refund is no refund: its money came back.
+    ``taken`` are the ids that belong to other refunds of ours; ``note`` is ours, and settles it where Paystack gives
+    notes back. Else the amount does, unless the note there is another refund's of ours: two places of one price may be
+    given back at once. A failed refund is no refund: its money came back.
     """
     alive = [refund for refund in found if refund.status != "failed"]
-    for refund in alive:
-        if refund.amount_kobo == amount_kobo and refund.id not in taken:
+    by_note = [refund for refund in alive if note and refund.note == note]
+    by_amount = [
+        refund for refund in alive if refund.amount_kobo == amount_kobo and not refund.note.startswith(NOTE_PREFIX)
+    ]
+    for refund in (*by_note, *by_amount):
+        if refund.id not in taken:
             return Adopt(refund)
     gone_kobo = sum(refund.amount_kobo for refund in alive)
     if gone_kobo >= charge_kobo:

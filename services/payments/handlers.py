@@ -6,7 +6,7 @@ from uuid import UUID
 
 from services.payments import store, store_money
 from services.payments.domain import Abandon, Ask, Attempt, Charge, Confirm, decide_deadline
-from services.payments.domain_refunds import Refund
+from services.payments.domain_refunds import ONLY_ONE, Refund
 from services.payments.finalise import Finalisation, Wakes, abandonment_of, confirmation_of
 from services.payments.refund_messages import answer_of
 from services.payments.settings import PaymentsSettings
@@ -139,11 +139,15 @@ class PaymentHandlers:
         """Store that money is to go back, once; a repeat of the request gets the present state as its answer again."""
         answers = [(event.data.charge_id, event.data.order_id) for event in events]
         await store_money.answer_charges(tx.connection, answers=answers, answer="refund")
-        unique = {(event.data.charge_id, event.data.purpose): event for event in reversed(events)}
+        unique: dict[tuple[str, str, UUID], Event[RefundRequestedV1]] = {}
+        for event in events:
+            # Whoever asked first has the first call on the charge.
+            unique.setdefault(_key_of(event.data), event)
         fresh = await store_money.insert_refunds(tx.connection, wanted=[_wanted(event) for event in unique.values()])
-        refunds = await store_money.list_refunds(tx.connection, charge_ids=[charge_id for charge_id, _ in unique])
+        refunds = await store_money.list_refunds(tx.connection, charge_ids=[charge_id for charge_id, *_ in unique])
         for refund in refunds:
-            if (refund.charge_id, refund.purpose) in unique and (refund.id not in fresh or refund.status == "failed"):
+            key = (refund.charge_id, refund.purpose, refund.request_id)
+            if key in unique and (refund.id not in fresh or refund.status == "failed"):
                 _repeat_answer(tx, refund)
         tx.after_commit(self._wakes.refunds)
 
@@ -153,6 +157,11 @@ async def lock_rows(tx: Transaction, events: Sequence[Event[StockReservedV1]]) -
     order_ids = sorted({event.data.order_id for event in events})
     await store.insert_payments(tx.connection, order_ids=order_ids)
     await store.lock_payments(tx.connection, order_ids=order_ids)
+
+
+def _key_of(one: RefundRequestedV1) -> tuple[str, str, UUID]:
+    """What makes requests ask for the same refund."""
+    return one.charge_id, one.purpose, one.refund_id or ONLY_ONE
 
 
 def _wanted(event: Event[RefundRequestedV1]) -> RefundWanted:
@@ -168,6 +177,8 @@ def _wanted(event: Event[RefundRequestedV1]) -> RefundWanted:
         email=one.email,
         why=one.why,
         traceparent=event.traceparent,
+        request_id=one.refund_id or ONLY_ONE,
+        numbers=one.numbers,
     )
 
 

@@ -1,6 +1,6 @@
 """What orders and the buyer are told of a refund. Pure."""
 
-from services.payments.domain_refunds import Refund
+from services.payments.domain_refunds import ONLY_ONE, Refund
 from shared.contracts.payments import PaymentRefundedV1, RefundFailedV1, RefundStartedV1
 
 RefundAnswer = RefundStartedV1 | PaymentRefundedV1 | RefundFailedV1
@@ -44,4 +44,6 @@ def _fields(refund: Refund, *, why: str | None = None) -> dict[str, object]:
         "purpose": refund.purpose,
         "email": refund.email,
         "why": (why or refund.why)[:500],
+        "refund_id": None if refund.request_id == ONLY_ONE else refund.request_id,
+        "numbers": refund.numbers,
     }

@@ -42,6 +42,8 @@ MAX_REFUSALS = 4
 #: Refusals that say how much has gone back already, so that the charge's refunds tell what to do.
 _GONE_CODES = frozenset({"transaction_reversed"})
 _GONE_TEXTS = ("fully reversed", "cannot exceed original")
+#: Refusals that no repeat changes: Paystack takes no refund as small as this, and does not publish how small.
+_FINAL_TEXTS = ("minimum amount", "cannot refund less")
 #: Refusals that pass: no balance yet, or a key that is being changed.
 _PASSING_CODES = frozenset({"insufficient_balance", "invalid_Key"})
 
@@ -123,7 +125,7 @@ class Refunding:
                 charge_id=refund.charge_id,
                 amount_kobo=refund.amount_kobo,
                 currency=refund.currency,
-                note=f"boxoffice {refund.purpose} {refund.id}",
+                note=refund.note,
             )
         except Unknown as error:
             _log.warning("it is unknown whether a refund was made", refund_id=str(refund.id), error=str(error))
@@ -143,7 +145,7 @@ class Refunding:
         if error.code in _PASSING_CODES or "insufficient balance" in text or error.http_status == 401:
             _log.error("a refund waits", refund_id=str(one.refund.id), error=str(error))
             return Step("requested", self._pause(one.refund), failure=error.message)
-        if one.refund.tries + 1 < MAX_REFUSALS:
+        if one.refund.tries + 1 < MAX_REFUSALS and not any(final in text for final in _FINAL_TEXTS):
             return Step("requested", self._pause(one.refund), failure=error.message)
         return Step("failed", failure=error.message)
 
@@ -154,7 +156,9 @@ class Refunding:
             taken = await store_money.list_taken_refund_ids(
                 tx.connection, charge_id=refund.charge_id, refund_id=refund.id
             )
-        decision = decide_lookup(found, amount_kobo=refund.amount_kobo, charge_kobo=one.charge_kobo, taken=taken)
+        decision = decide_lookup(
+            found, amount_kobo=refund.amount_kobo, charge_kobo=one.charge_kobo, taken=taken, note=refund.note
+        )
         if isinstance(decision, Adopt):
             return self._follow(refund, decision.refund)
         await self._outside.enter([(one, refund.charge_id, refund.currency) for one in found])

@@ -7,9 +7,10 @@ from typing import Any, Literal
 from uuid import UUID
 
 import asyncpg
+import orjson
 
 from services.payments.domain import Charge, Facts, Judgement
-from services.payments.domain_refunds import Refund, RefundStatus
+from services.payments.domain_refunds import ONLY_ONE, Refund, RefundStatus
 from services.payments.store import SQL
 from shared.postgres.database import Connection
 
@@ -29,7 +30,8 @@ def _charge(row: asyncpg.Record) -> Charge:
 
 
 def _refund(row: asyncpg.Record) -> Refund:
-    return Refund(**{name: row[name] for name in Refund.__dataclass_fields__})
+    fields = {name: row[name] for name in Refund.__dataclass_fields__}
+    return Refund(**fields | {"numbers": tuple(row["numbers"])})
 
 
 async def insert_charge(
@@ -102,12 +104,16 @@ class RefundWanted:
     email: str | None
     why: str
     traceparent: str | None
+    request_id: UUID = ONLY_ONE
+    numbers: tuple[int, ...] = ()
 
 
 async def insert_refunds(connection: Connection, *, wanted: Sequence[RefundWanted]) -> frozenset[UUID]:
-    """Enter refunds, each charge and purpose once; returns the ids that are new."""
-    names = RefundWanted.__dataclass_fields__
-    columns = [[getattr(one, name) for one in wanted] for name in names]
+    """Enter refunds, each once; returns the ids that are new."""
+    names = list(RefundWanted.__dataclass_fields__)
+    columns: list[list[object]] = [[getattr(one, name) for one in wanted] for name in names[:-1]]
+    # Lists of several lengths are no array of PostgreSQL's.
+    columns.append([orjson.dumps(one.numbers).decode() for one in wanted])
     return frozenset(row["id"] for row in await connection.fetch(SQL["insert_refunds"], *columns))
 
 

@@ -100,7 +100,11 @@ class RevokeRequestedV1(OrderMessage):
 
 
 class RefundRequestedV1(OrderMessage):
-    """Money of one charge is to go back. Unique by charge and purpose."""
+    """Money of one charge is to go back. Unique by charge, purpose and ``refund_id``.
+
+    An organiser may give back the places of one order in several refunds; each has a ``refund_id`` of its own and names
+    its tickets. For every other purpose there is one refund a charge, without an id.
+    """
 
     TYPE: ClassVar[str] = "refund.requested.v1"
     COMMAND: ClassVar[bool] = True
@@ -112,6 +116,8 @@ class RefundRequestedV1(OrderMessage):
     purpose: RefundPurpose
     email: Email | None = None
     why: Sentence
+    refund_id: UUID | None = None
+    numbers: tuple[TicketNumber, ...] = ()
 
 
 class ReturnedLine(Part):
@@ -138,6 +144,9 @@ class RefundView(Part):
     amount_kobo: Kobo
     purpose: RefundPurpose
     status: Annotated[str, StringConstraints(pattern=r"^(requested|refunded|failed)$")]
+    refund_id: UUID | None = None
+    #: The tickets it pays back, where it is an organiser's.
+    numbers: tuple[TicketNumber, ...] | None = None
 
 
 class MailProblem(Part):
@@ -176,3 +185,6 @@ class OrderChangedV1(OrderMessage):
     #: Tickets that were issued again to somebody else: they are not valid, and the new ones are not the buyer's.
     passed_on_numbers: tuple[TicketNumber, ...] = ()
     mail_problems: tuple[MailProblem, ...] = ()
+    #: Tickets that are being given back and may still be refused, and those that were: let in already, they stay.
+    refunding_numbers: tuple[TicketNumber, ...] = ()
+    refused_numbers: tuple[TicketNumber, ...] = ()

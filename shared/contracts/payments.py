@@ -1,6 +1,7 @@
 """Messages payments, the only service that talks to Paystack, gives out."""
 
 from typing import ClassVar, Literal
+from uuid import UUID
 
 from pydantic import AwareDatetime
 
@@ -13,6 +14,7 @@ from shared.contracts.base import (
     PaymentReference,
     RefundPurpose,
     Sentence,
+    TicketNumber,
 )
 
 
@@ -58,6 +60,9 @@ class _RefundMessage(OrderMessage):
     purpose: RefundPurpose
     email: Email | None = None
     why: Sentence
+    #: As the request had them: which of several refunds of one charge this is, and whose tickets it pays back.
+    refund_id: UUID | None = None
+    numbers: tuple[TicketNumber, ...] = ()
 
 
 class RefundStartedV1(_RefundMessage):

@@ -87,6 +87,7 @@ def story(kind: str, order_id: UUID) -> Sequence[Message]:
         "email": "ada@example.com",
         "why": "rain",
     }
+    parts = [money | {"amount_kobo": 500_000, "refund_id": UUID(int=number), "numbers": (number,)} for number in (1, 2)]
     begun: list[Message] = [
         checkout(order_id),
         created(order_id, (TIER, 2), expires_at=EARLIER),
@@ -115,6 +116,19 @@ def story(kind: str, order_id: UUID) -> Sequence[Message]:
             RefundStartedV1(**money),
             PaymentRefundedV1(**money),
         ],
+        "two refunds": [
+            *bought,
+            *(RevokeRequestedV1(order_id=order_id, numbers=(number,)) for number in (1, 2)),
+            *(TicketsRevokedV1(order_id=order_id, numbers=(number,)) for number in (1, 2)),
+            *(
+                OrderRefundedV1(
+                    order_id=order_id, lines=(ReturnedLine(tier_id=TIER, quantity=places),), amount_kobo=kobo
+                )
+                for places, kobo in ((1, 500_000), (2, 1_000_000))
+            ),
+            StockReturnedV1.model_validate({"order_id": order_id, "lines": [{"tier_id": TIER, "quantity": 2}]}),
+            *(model(**one) for one in parts for model in (RefundRequestedV1, RefundStartedV1, PaymentRefundedV1)),
+        ],
         "refund fails": [*bought, RefundRequestedV1(**money), RefundStartedV1(**money), RefundFailedV1(**money)],
     }
     return stories[kind]
@@ -125,7 +139,7 @@ def heard(service: ServiceName, kind: str, order_id: UUID) -> list[Message]:
     return [one for one in story(kind, order_id) if type(one) in CONSUMERS[service]]
 
 
-KINDS = ("paid", "expired", "cancelled", "refunded", "refund fails")
+KINDS = ("paid", "expired", "cancelled", "refunded", "two refunds", "refund fails")
 #: Each service with each story of which it hears anything at all.
 HEARD = [(service, kind) for service in durable_consumers() for kind in KINDS if heard(service, kind, uuid4())]
 

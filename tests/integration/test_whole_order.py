@@ -310,6 +310,29 @@ async def test_a_ticket_goes_to_another_holder_and_a_refund_takes_it_too(whole: 
     assert await whole.refunds(order.order_id) == [1_000_000]
 
 
+async def test_an_organiser_refunds_single_places_one_after_another(whole: System) -> None:
+    tier = await whole.tier(10)
+    order = await whole.shop.checkout((tier, 3), email="parts@example.com")
+    await whole.shop.pay(order)
+    await paid(whole, order)
+    path = f"/v1/admin/orders/{order.order_id}/refund"
+    for number in (2, 3):
+        await whole.organise("POST", path, {"why": "one is ill", "numbers": [number]}, service="orders")
+    view = await whole.shop.until(order.order_id, order.token, {"paid"}, 15, tickets=True)
+    await whole.sums_hold()
+    assert await stock(whole, tier) == (9, 0, 1)
+    assert await whole.refunds(order.order_id) == [500_000, 500_000]
+    view = await whole.shop.until(order.order_id, order.token, {"paid"}, 15, tickets=True)
+    assert [ticket["number"] for ticket in view["tickets"]] == [1]
+    assert view["revoked_numbers"] == [2, 3]
+    assert sorted(refund["numbers"] for refund in view["refunds"]) == [[2], [3]]
+    mails = await whole.mailed("parts@example.com", 5)
+    assert sum("ticket 2 of your order" in mail["text"] and "one is ill" in mail["text"] for mail in mails) == 2
+    await whole.organise("POST", path, {"tier_id": str(tier), "quantity": 1}, service="orders")
+    await whole.shop.until(order.order_id, order.token, {"refunded"}, 15)
+    await whole.sums_hold()
+
+
 async def test_sold_out_is_said_by_inventory_and_the_loser_pays_nothing(whole: System) -> None:
     tier = await whole.tier(1)
     answers = await asyncio.gather(*(whole.shop.checkout((tier, 1)) for _ in range(20)))

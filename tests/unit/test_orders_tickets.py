@@ -6,9 +6,10 @@ from uuid import UUID
 
 import pytest
 
-from services.orders.domain import decide, decide_refund
+from services.orders.domain import Decision, decide
 from services.orders.domain_messages import ask, view
 from services.orders.domain_order import Details, Order, amount_of, places_of
+from services.orders.domain_refunds import decide_refund
 from shared.contracts.base import IssuedTicket, Item, PricedLine
 from shared.contracts.orders import RefundRequestedV1, RevokeRequestedV1
 from shared.contracts.ticketing import TicketsIssuedV1, TicketsRevokedV1
@@ -101,7 +102,7 @@ def test_every_number_a_place_ever_had_names_it() -> None:
 
 def test_a_refund_of_the_whole_order_takes_each_place_once() -> None:
     decision = decide_refund(after(paid_order(), FIRST, FOURTH), why="rain")
-    assert decision is not None
+    assert isinstance(decision, Decision)
     (asked,) = decision.messages
     assert asked == RevokeRequestedV1(order_id=ORDER_ID, numbers=(1, 2, 3)) == ask(decision.order)[0]
     done = decide(decision.order, TicketsRevokedV1(order_id=ORDER_ID, numbers=(1, 2, 3)), now=NOW)
@@ -112,7 +113,7 @@ def test_a_refund_of_the_whole_order_takes_each_place_once() -> None:
 
 def test_the_new_ticket_of_a_revoked_place_is_not_shown() -> None:
     decision = decide_refund(after(paid_order(), FIRST), why="rain")
-    assert decision is not None
+    assert isinstance(decision, Decision)
     revoked = TicketsRevokedV1(order_id=ORDER_ID, numbers=(1, 2, 3))
     assert view(after(decision.order, revoked, FOURTH)).tickets == ()
     assert view(after(decision.order, FOURTH, revoked)).tickets == ()
