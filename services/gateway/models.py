@@ -16,6 +16,7 @@ from shared.contracts.base import (
     OrderStatus,
     PricedLine,
     RejectionReason,
+    Sentence,
     SoldEvent,
     TicketNumber,
     Version,
@@ -116,6 +117,9 @@ class OrderView(_Body):
     revoked_numbers: tuple[TicketNumber, ...] = ()
     refunding_numbers: tuple[TicketNumber, ...] = ()
     refused_numbers: tuple[TicketNumber, ...] = ()
+    #: Whether the event was cancelled, and the organiser's words about it.
+    event_cancelled: bool = False
+    why: Sentence | None = None
     #: The server's clock, so that a countdown does not depend on the buyer's.
     server_time: datetime
 
@@ -130,6 +134,8 @@ class CatalogueEvent(SoldEvent):
     """An event with its tiers, as inventory tells it."""
 
     currency: Currency
+    #: When it was called off, if it was.
+    cancelled_at: AwareDatetime | None = None
     tiers: tuple[CatalogueTier, ...] = ()
 
 

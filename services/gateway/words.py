@@ -74,6 +74,8 @@ def state_of(order: OrderView) -> State:
 
 
 def _ended(order: OrderView) -> State:
+    if order.event_cancelled:
+        return _called_off(order)
     match order.status:
         case "rejected":
             return State("No tickets were held", MESSAGES[order.reason or "sold_out"], "over", "✕")
@@ -87,6 +89,18 @@ def _ended(order: OrderView) -> State:
             return State("A refund is on its way", text, "wait", "…")
         case _:
             return State("This order is refunded", "Its tickets are no longer valid.", "over", "✕")
+
+
+def _called_off(order: OrderView) -> State:
+    words = f" The organiser writes: {order.why}" if order.why else ""
+    match order.status:
+        case "cancelled":
+            text = "Your order was not paid yet, and has ended." + words + _REFUND_NOTE
+        case "refunding":
+            text = "Your tickets are given back. Your money is on its way to you." + words
+        case _:
+            text = "Your tickets are no longer valid." + words
+    return State("The event was cancelled", text, "wait" if order.status == "refunding" else "over", "✕")
 
 
 def _pending(order: OrderView) -> State:
@@ -144,7 +158,12 @@ def venue_time(moment: datetime, zone: ZoneInfo) -> str:
 
 
 def tier_state(tier: CatalogueTier, now: datetime) -> str:
-    """``open``, ``early``, ``closed`` or ``gone``, for display; what counts is what inventory says at checkout."""
+    """``open``, ``early``, ``closed``, ``gone`` or ``cancelled``.
+
+    For display; what counts is what inventory says at checkout.
+    """
+    if tier.cancelled:
+        return "cancelled"
     if tier.sale_starts_at is not None and tier.sale_starts_at > now:
         return "early"
     if tier.sale_ends_at is not None and tier.sale_ends_at <= now:

@@ -27,9 +27,13 @@ class Tier:
     version: int
     event: SoldEvent
     currency: str
+    cancelled_at: datetime | None = None
 
     def is_on_sale(self, now: datetime) -> bool:
-        """Whether places may be taken at ``now``: within the tier's window, and before the event is over."""
+        """Whether places may be taken at ``now``: within the tier's window, and before the event is over
+        or cancelled."""
+        if self.cancelled_at is not None:
+            return False
         starts = self.sale_starts_at is None or self.sale_starts_at <= now
         ends = self.event.ends_at if self.sale_ends_at is None else min(self.sale_ends_at, self.event.ends_at)
         return starts and now < ends
@@ -48,6 +52,7 @@ class Tier:
             max_per_order=self.max_per_order,
             sale_starts_at=self.sale_starts_at,
             sale_ends_at=self.sale_ends_at,
+            cancelled=True if self.cancelled_at is not None else None,
         )
 
 

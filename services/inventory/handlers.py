@@ -23,7 +23,7 @@ from services.inventory.domain import (
 )
 from services.inventory.settings import InventorySettings
 from services.inventory.store import EndedHold, Hold
-from shared.contracts.base import Message
+from shared.contracts.base import Message, OrderMessage
 from shared.contracts.inventory import (
     ReturnedStock,
     StockRejectedV1,
@@ -31,7 +31,14 @@ from shared.contracts.inventory import (
     StockReturnedV1,
     TierChangedV1,
 )
-from shared.contracts.orders import OrderCancelledV1, OrderCreatedV1, OrderExpiredV1, OrderPaidV1, OrderRefundedV1
+from shared.contracts.orders import (
+    CancellationStartedV1,
+    OrderCancelledV1,
+    OrderCreatedV1,
+    OrderExpiredV1,
+    OrderPaidV1,
+    OrderRefundedV1,
+)
 from shared.contracts.payments import StockAskedV1
 from shared.messaging.cloudevents import Event
 from shared.messaging.handling import Handlers
@@ -51,13 +58,15 @@ def make_handlers(settings: InventorySettings) -> Handlers:
         OrderExpiredV1: on_order_ended,
         OrderCancelledV1: on_order_ended,
         OrderRefundedV1: on_order_refunded,
+        CancellationStartedV1: on_cancellation_started,
     }
     return Handlers("inventory", by_type, lock_rows)
 
 
 async def lock_rows(tx: Transaction, events: Sequence[Event[Any]]) -> None:
     """Lock every hold, then every stock row that any event of the batch is about: always in this order."""
-    holds = await store.lock_holds(tx.connection, order_ids=[event.data.order_id for event in events])
+    order_ids = [event.data.order_id for event in events if isinstance(event.data, OrderMessage)]
+    holds = await store.lock_holds(tx.connection, order_ids=order_ids)
     asked = {line.tier_id for event in events if isinstance(event.data, OrderCreatedV1) for line in event.data.lines}
     held = {tier_id for hold in holds.values() for tier_id, _ in hold.places}
     await store.lock_tiers(tx.connection, tier_ids=list(asked | held))
@@ -127,6 +136,11 @@ async def on_order_refunded(tx: Transaction, events: Sequence[Event[OrderRefunde
             total[line.tier_id] = max(line.quantity, total.get(line.tier_id, 0))
     sold = await store.set_to_return(tx.connection, totals=totals)
     await _return(tx, sold)
+
+
+async def on_cancellation_started(tx: Transaction, events: Sequence[Event[CancellationStartedV1]]) -> None:
+    """Orders has heard that these events are cancelled."""
+    await store.mark_cancellations_heard(tx.connection, event_ids=sorted({event.data.event_id for event in events}))
 
 
 async def _keep_unheard(tx: Transaction, order_ids: Sequence[UUID], *, status: str) -> None:

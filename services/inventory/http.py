@@ -6,11 +6,12 @@ from uuid import UUID
 
 import asyncpg
 from aiohttp import web
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from services.inventory import store
 from services.inventory.handlers import emit_tier_changed
-from services.inventory.operations import ADD_EVENT, ADD_TIER, CHANGE_TIER, GET_EVENT, LIST_EVENTS
+from services.inventory.operations import ADD_EVENT, ADD_TIER, CANCEL_EVENT, CHANGE_TIER, GET_EVENT, LIST_EVENTS
+from services.inventory.settings import InventorySettings
 from shared.contracts.base import Currency, Kobo, Name, Quantity, SoldEvent
 from shared.http.problems import Problem
 from shared.http.requests import Moment, json_response, read_json, read_uuid, require_role, without_controls
@@ -74,12 +75,19 @@ class TierChange(_Priced):
     sale_ends_at: Moment | None = None
 
 
+class Cancellation(_Body):
+    """Why an event will not take place; its buyers read it."""
+
+    why: Annotated[str, StringConstraints(min_length=1, max_length=300), AfterValidator(without_controls)]
+
+
 class Routes:
     """``roles`` maps bearer token to role."""
 
-    def __init__(self, transactions: Transactions, roles: dict[str, str]) -> None:
+    def __init__(self, transactions: Transactions, roles: dict[str, str], settings: InventorySettings) -> None:
         self._transactions = transactions
         self._roles = roles
+        self._ask_again_seconds = settings.ask_again_seconds
 
     def all(self) -> list[Route]:
         """Every route of this service."""
@@ -88,6 +96,7 @@ class Routes:
             route("GET", "/v1/events/{event_id}", self.get_event, GET_EVENT),
             route("POST", "/v1/admin/events", self.add_event, ADD_EVENT.taking(NewEvent)),
             route("POST", "/v1/admin/events/{event_id}/tiers", self.add_tier, ADD_TIER.taking(NewTier)),
+            route("POST", "/v1/admin/events/{event_id}/cancel", self.cancel_event, CANCEL_EVENT.taking(Cancellation)),
             route("PATCH", "/v1/admin/tiers/{tier_id}", self.change_tier, CHANGE_TIER.taking(TierChange)),
         ]
 
@@ -128,6 +137,26 @@ class Routes:
                 emit_tier_changed(tx, tier)
         return json_response({"id": str(tier_id)}, status=201)
 
+    async def cancel_event(self, request: web.Request) -> web.Response:
+        """200 when nothing of the event is sold any more; its orders are given back by orders from then on."""
+        require_role(request, self._roles, "organiser", "operator")
+        event_id = read_uuid(request, "event_id", what="event")
+        body = await read_json(request, Cancellation)
+        async with self._transactions.begin() as tx:
+            # The event first, as whoever adds a tier does; then its tiers, which waits for reservations under way.
+            is_new = await store.cancel_event(
+                tx.connection, event_id=event_id, why=body.why, ask_after_seconds=self._ask_again_seconds
+            )
+            cancelled = await store.get_cancellation(tx.connection, event_id=event_id)
+            if cancelled is None:
+                raise Problem(404, "not_found", "no such event")
+            if is_new:
+                tier_ids = await store.cancel_tiers(tx.connection, event_id=event_id)
+                for tier in (await store.lock_tiers(tx.connection, tier_ids=tier_ids)).values():
+                    emit_tier_changed(tx, tier)
+                tx.emit(cancelled)
+        return json_response(cancelled)
+
     async def change_tier(self, request: web.Request) -> web.Response:
         """200 with the tier; 409 when the new capacity is below what is held and sold."""
         require_role(request, self._roles, "organiser", "operator")
@@ -165,7 +194,7 @@ def _events(rows: list[asyncpg.Record]) -> list[dict[str, Any]]:
             row["event_id"],
             {
                 "id": str(row["event_id"]),
-                **{name: row[name] for name in ("title", "venue", "starts_at", "ends_at", "currency")},
+                **{name: row[name] for name in ("title", "venue", "starts_at", "ends_at", "currency", "cancelled_at")},
                 "tiers": [],
             },
         )

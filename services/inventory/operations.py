@@ -3,10 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from shared.contracts.base import Currency, SoldEvent, Version
-from shared.contracts.inventory import TierView
+from shared.contracts.inventory import EventCancelledV1, TierView
 from shared.http.routes import SAMPLE_ID, Operation, gives, refuses
 
 _EVENT_ID = "018f3f5e-6a10-7c55-8f3e-2b9d4c6e8a01"
@@ -41,6 +41,7 @@ class ListedEvent(SoldEvent):
     """An event with its tiers."""
 
     currency: Currency
+    cancelled_at: AwareDatetime | None = None
     tiers: tuple[ListedTier, ...]
 
 
@@ -99,6 +100,15 @@ CHANGE_TIER = Operation(
     ),
     text="Only what is named changes. A price touches later reservations only.",
     body_example={"price_kobo": 650_000, "capacity": 250},
+    roles=("organiser", "operator"),
+    tag="For organisers",
+)
+CANCEL_EVENT = Operation(
+    "Cancel an event",
+    (gives(200, EventCancelledV1, "Cancelled, now or before: nothing of it is sold any more."), _NO_EVENT),
+    text="Orders that wait for money end; paid ones are given back: tickets first, then places and money. orders shows"
+    " how far that is. It cannot be undone.",
+    body_example={"why": "The hall has no power. All tickets are paid back."},
     roles=("organiser", "operator"),
     tag="For organisers",
 )

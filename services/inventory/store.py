@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from services.inventory.domain import Movement, Tier
 from shared.contracts.base import PricedLine, SoldEvent
+from shared.contracts.inventory import EventCancelledV1
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
 
@@ -197,12 +198,53 @@ async def update_tier(
     return row is not None
 
 
+async def cancel_event(connection: Connection, *, event_id: UUID, why: str, ask_after_seconds: float) -> bool:
+    """Cancel an event; false when it was, or does not exist."""
+    return await connection.fetchval(_SQL["cancel_event"], event_id, why, ask_after_seconds) is not None
+
+
+async def cancel_tiers(connection: Connection, *, event_id: UUID) -> list[UUID]:
+    """Take an event's tiers from sale; returns those that were on it."""
+    return [row["id"] for row in await connection.fetch(_SQL["cancel_tiers"], event_id)]
+
+
+async def get_cancellation(connection: Connection, *, event_id: UUID) -> EventCancelledV1 | None:
+    """What orders is told of a cancelled event; ``None`` where it is not cancelled, or not there."""
+    row = await connection.fetchrow(_SQL["get_cancellation"], event_id)
+    return None if row is None or row["cancelled_at"] is None else _cancellation(row)
+
+
+async def mark_cancellations_heard(connection: Connection, *, event_ids: Sequence[UUID]) -> None:
+    """Orders has answered."""
+    await connection.execute(_SQL["mark_cancellation_heard"], list(event_ids))
+
+
+async def take_cancellations_to_tell(
+    connection: Connection, *, first_seconds: float, most_seconds: float
+) -> list[EventCancelledV1]:
+    """Claim cancellations without an answer."""
+    rows = await connection.fetch(_SQL["take_cancellations_to_tell"], first_seconds, most_seconds)
+    return [_cancellation(row) for row in rows]
+
+
+async def get_seconds_to_tell(connection: Connection) -> float | None:
+    """Seconds until a cancellation is told again; ``None`` when none waits."""
+    seconds: float | None = await connection.fetchval(_SQL["get_seconds_to_tell"])
+    return seconds
+
+
+def _cancellation(row: asyncpg.Record) -> EventCancelledV1:
+    return EventCancelledV1(
+        event_id=row["id"], title=row["title"], cancelled_at=row["cancelled_at"], why=row["cancel_why"]
+    )
+
+
 def _tier(row: asyncpg.Record) -> Tier:
     event = SoldEvent.model_construct(
         id=row["event_id"], title=row["title"], venue=row["venue"], starts_at=row["starts_at"], ends_at=row["ends_at"]
     )
     names = ("id", "name", "price_kobo", "capacity", "available", "held", "sold", "max_per_order", "sale_starts_at",
-             "sale_ends_at", "version", "currency")  # fmt: skip
+             "sale_ends_at", "version", "currency", "cancelled_at")  # fmt: skip
     return Tier(event=event, **{name: row[name] for name in names})
 
 

@@ -127,6 +127,8 @@ def view(order: Order) -> OrderChangedV1:
         ),
         passed_on_numbers=tuple(one for one in passed_on(order) if one not in details.revoked_numbers),
         refused_numbers=details.refused_numbers,
+        event_cancelled=details.event_cancelled,
+        why=details.why,
     )
 
 

@@ -106,6 +106,9 @@ class Details(BaseModel):
     #: Whether inventory answered that the revoked places are back.
     stock_returned: bool = True
     refunds: tuple[RefundRecord, ...] = ()
+    #: Whether its turn came when its event was cancelled, and the organiser's words about that.
+    event_cancelled: bool = False
+    why: str | None = None
     early: tuple[EarlyMessage, ...] = ()
     mails: tuple[MailRecord, ...] = ()
 

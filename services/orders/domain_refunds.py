@@ -5,7 +5,7 @@ from typing import Literal
 from uuid import UUID
 
 from services.orders.domain import Decision
-from services.orders.domain_messages import revoke_requested
+from services.orders.domain_messages import ending_of, revoke_requested
 from services.orders.domain_order import Order, WantedRefund, line_of_number, places_of, ticket_numbers
 
 #: The names of refusals, in the order in which they are looked for.
@@ -18,6 +18,10 @@ RefusalCode = Literal[
     "refund_in_progress",
     "not_enough_places",
 ]
+
+
+#: What is asked for when an event is cancelled.
+EVENT_CANCELLED = "event cancelled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +94,14 @@ def _named(order: Order, numbers: tuple[int, ...], free: tuple[int, ...]) -> tup
         ("refund_in_progress", "these tickets are being given back now", set(places) - set(free)),
     )
     return next((Refused(code, text, tuple(sorted(about))) for code, text, about in refusals if about), places)
+
+
+def decide_event_cancelled(order: Order, *, why: str, refund_id: UUID) -> Decision:
+    """What becomes of an order whose event is cancelled: unpaid it ends, paid it gives back whatever is left of it."""
+    told = order.learn(event_cancelled=True, why=why)
+    if order.status == "pending":
+        ended = replace(told, status="cancelled")
+        return Decision(ended, [ending_of(ended)])
+    decision = decide_refund(told, why=why, refund_id=refund_id, asked=EVENT_CANCELLED)
+    # Nothing may be left to give back: other refunds have all of it, or everybody was let in.
+    return Decision(told) if isinstance(decision, Refused) else decision

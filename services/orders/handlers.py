@@ -1,7 +1,7 @@
 """What the orders service does with each message: lock, decide, write, give out."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,6 +13,8 @@ from services.orders.domain_order import Details, Order
 from services.orders.settings import OrdersSettings
 from shared.contracts.base import Message, OrderMessage
 from shared.contracts.gateway import CheckoutRequestedV1
+from shared.contracts.inventory import EventCancelledV1
+from shared.contracts.orders import CancellationStartedV1
 from shared.contracts.registry import CONSUMERS
 from shared.messaging.cloudevents import Event
 from shared.messaging.handling import Handler, Handlers
@@ -30,16 +32,29 @@ class OrderHandlers:
 
     def __init__(self, settings: OrdersSettings) -> None:
         self._settings = settings
+        #: The loop that gives the orders of a cancelled event their turn.
+        self.wake_cancelling: Callable[[], None] | None = None
 
     def all(self) -> Handlers:
         """Every type this service takes in, in the order in which one transaction handles them."""
         by_type: dict[type[Message], Handler] = dict.fromkeys(CONSUMERS["orders"], self.on_message)
         by_type[CheckoutRequestedV1] = self.on_checkout_requested
+        by_type[EventCancelledV1] = self.on_event_cancelled
         return Handlers("orders", by_type, self.lock_rows)
 
-    async def lock_rows(self, tx: Transaction, events: Sequence[Event[OrderMessage]]) -> None:
+    async def lock_rows(self, tx: Transaction, events: Sequence[Event[Message]]) -> None:
         """Lock all orders of the batch before any is decided on."""
-        await store.lock_orders(tx.connection, order_ids=[event.data.order_id for event in events])
+        order_ids = [event.data.order_id for event in events if isinstance(event.data, OrderMessage)]
+        await store.lock_orders(tx.connection, order_ids=order_ids)
+
+    async def on_event_cancelled(self, tx: Transaction, events: Sequence[Event[EventCancelledV1]]) -> None:
+        """Keep it and say so; the orders get their turn from a loop, which can begin and stop anywhere."""
+        first = {event.data.event_id: event for event in reversed(events)}
+        await store.insert_cancelled_events(tx.connection, events=[event.data for event in first.values()])
+        for event in first.values():
+            tx.emit(CancellationStartedV1(event_id=event.data.event_id), traceparent=event.traceparent)
+        if self.wake_cancelling is not None:
+            tx.after_commit(self.wake_cancelling)
 
     async def on_checkout_requested(self, tx: Transaction, events: Sequence[Event[CheckoutRequestedV1]]) -> None:
         """Create orders. A repeated request changes nothing and is told how its order stands."""

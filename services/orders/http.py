@@ -15,7 +15,7 @@ from services.orders.domain_messages import view
 from services.orders.domain_order import Order
 from services.orders.domain_refunds import Choice, Refused, TierPlaces, decide_refund
 from services.orders.handlers import OrderHandlers
-from services.orders.operations import CANCEL, GET_ORDER, REFUND, SEARCH, SHOW_ORDER
+from services.orders.operations import CANCEL, GET_ORDER, REFUND, SEARCH, SHOW_CANCELLATION, SHOW_ORDER, cancellation_of
 from shared.contracts.base import Quantity, TicketNumber
 from shared.contracts.gateway import CancelRequestedV1
 from shared.http.problems import Problem
@@ -74,6 +74,7 @@ class Routes:
             route("GET", "/v1/admin/orders/{order_id}", self.get_order, SHOW_ORDER),
             route("POST", "/v1/admin/orders/{order_id}/refund", self.refund, REFUND.taking(Refund)),
             route("POST", "/v1/admin/orders/{order_id}/cancel", self.cancel, CANCEL),
+            route("GET", "/v1/admin/events/{event_id}/cancellation", self.show_cancellation, SHOW_CANCELLATION),
         ]
 
     async def get_order(self, request: web.Request) -> web.Response:
@@ -138,6 +139,18 @@ class Routes:
                 decision: Decision = decide(order, message, now=tx.now)
                 order = await self._handlers.decide_one(tx, order, decision)
         return json_response(view(order))
+
+    async def show_cancellation(self, request: web.Request) -> web.Response:
+        """How far a cancelled event is: its orders by what has become of them, and the money."""
+        require_role(request, self._roles, "operator", "organiser")
+        event_id = read_uuid(request, "event_id", what="event")
+        async with self._transactions.begin() as tx:
+            event = await store.get_cancelled_event(tx.connection, event_id=event_id)
+            if event is None:
+                raise Problem(404, "not_found", "no such event is cancelled")
+            orders = await store.count_orders_of_event(tx.connection, event_id=event_id)
+            refunds = await store.count_refunds_of_event(tx.connection, event_id=event_id)
+        return json_response(cancellation_of(event, orders, refunds))
 
     async def _lock(self, tx: Transaction, request: web.Request) -> Order:
         await tx.read_now()

@@ -1,18 +1,66 @@
 """What orders' routes take and give, for its OpenAPI document."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
+from uuid import UUID
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
+from shared.contracts.base import Kobo
 from shared.contracts.orders import OrderChangedV1
 from shared.http.examples import example_of
-from shared.http.routes import Operation, Parameter, gives, refuses
+from shared.http.routes import SAMPLE_ID, Operation, Parameter, gives, refuses
 
 
 class FoundOrders(BaseModel):
     """Orders that match, newest first."""
 
     orders: tuple[OrderChangedV1, ...]
+
+
+class EventRefunds(BaseModel):
+    """The organiser's refunds of one event that stand alike."""
+
+    count: int
+    amount_kobo: Kobo
+
+
+class EventCancellation(BaseModel):
+    """How far the cancellation of an event is.
+
+    ``orders`` counts them: ``waiting`` for their turn, ``refunding``, ``refunded``, ``cancelled`` before they were
+    paid, ``kept`` by people who were let in, ``ended`` before the event was cancelled.
+    """
+
+    event_id: UUID
+    title: str
+    why: str
+    cancelled_at: AwareDatetime
+    is_done: bool
+    orders: dict[str, int]
+    refunds: dict[str, EventRefunds]
+
+
+def cancellation_of(
+    event: Mapping[str, Any], orders: Iterable[Mapping[str, Any]], refunds: Iterable[Mapping[str, Any]]
+) -> EventCancellation:
+    """The same, from rows: an event's, its orders' and its refunds'."""
+    counts = dict.fromkeys(("waiting", "refunding", "refunded", "cancelled", "kept", "ended"), 0)
+    for row in orders:
+        counts[_place_of(row["status"], is_taken=row["is_taken"])] += row["orders"]
+    return EventCancellation(
+        **event,
+        is_done=counts["waiting"] + counts["refunding"] == 0,
+        orders=counts,
+        refunds={row["status"]: EventRefunds(count=row["refunds"], amount_kobo=row["amount_kobo"]) for row in refunds},
+    )
+
+
+def _place_of(status: str, *, is_taken: bool) -> str:
+    if not is_taken:
+        return "waiting" if status in {"pending", "paid", "refunding"} else "ended"
+    return "kept" if status == "paid" else status
 
 
 _NO_ORDER = refuses(404, "No such order.", "not_found")
@@ -83,3 +131,30 @@ CANCEL = Operation(
     roles=("operator", "organiser"),
     tag="For operators",
 )
+SHOW_CANCELLATION = Operation(
+    "How far a cancelled event is",
+    (
+        gives(
+            200,
+            EventCancellation,
+            "Orders by what has become of them, and their refunds by how they stand.",
+            example={
+                "event_id": SAMPLE_ID,
+                "title": "Night of the Long Drums",
+                "why": "The hall has no power. All tickets are paid back.",
+                "cancelled_at": "2031-04-30T09:12:00Z",
+                "is_done": False,
+                "orders": {
+                    "waiting": 7200, "refunding": 2350, "refunded": 400, "cancelled": 48, "kept": 2, "ended": 310,
+                },
+                "refunds": {
+                    "requested": {"count": 2350, "amount_kobo": 1_762_500_000},
+                    "refunded": {"count": 400, "amount_kobo": 300_000_000},
+                },
+            },
+        ),
+        refuses(404, "No such event is cancelled.", "not_found"),
+    ),
+    roles=("operator", "organiser"),
+    tag="For operators",
+)  # fmt: skip

@@ -1,5 +1,6 @@
 """The orders service put together."""
 
+from services.orders.cancelling import CancelEvents
 from services.orders.handlers import OrderHandlers
 from services.orders.http import Routes
 from services.orders.loops import AskAgain
@@ -18,6 +19,11 @@ def build(settings: OrdersSettings, clock: Clock | None = None) -> Service:
     handlers = OrderHandlers(settings)
     ask = AskAgain(service.transactions, service.metrics, handlers, settings)
     service.add_loop(Loop("ask again", ask.run_once, interval_seconds=settings.ask_again_seconds, clock=service.clock))
+    cancel = CancelEvents(service.transactions, handlers)
+    loop = service.add_loop(
+        Loop("cancel events", cancel.run_once, interval_seconds=settings.ask_again_seconds, clock=service.clock)
+    )
+    handlers.wake_cancelling = loop.wake
     service.consume(handlers.all())
     roles = parse_roles(settings.admin_tokens) | {settings.service_token.get_secret_value(): "service"}
     timeline = timeline_route(service.database, Queries("services.orders")["list_timeline"], roles)

@@ -9,6 +9,7 @@ import orjson
 
 from services.orders.domain_order import Details, Order
 from shared.contracts.base import OrderMessage
+from shared.contracts.inventory import EventCancelledV1
 from shared.contracts.registry import MESSAGES
 from shared.messaging.cloudevents import Event
 from shared.postgres.database import Connection
@@ -70,6 +71,39 @@ async def get_order(connection: Connection, *, order_id: UUID) -> Order | None:
     return _order(row) if row else None
 
 
+async def insert_cancelled_events(connection: Connection, *, events: Sequence[EventCancelledV1]) -> None:
+    """Keep that events were cancelled."""
+    await connection.execute(
+        _SQL["insert_cancelled_events"],
+        [one.event_id for one in events],
+        [one.title for one in events],
+        [one.why for one in events],
+        [one.cancelled_at for one in events],
+    )
+
+
+async def get_cancelled_event(connection: Connection, *, event_id: UUID) -> dict[str, Any] | None:
+    """A cancelled event; ``None`` for any other."""
+    row = await connection.fetchrow(_SQL["get_cancelled_event"], event_id)
+    return None if row is None else dict(row)
+
+
+async def take_orders_of_cancelled_events(connection: Connection, *, limit: int) -> list[tuple[Order, UUID, str]]:
+    """Open orders of cancelled events whose turn has come, locked, each with its event and the reason."""
+    rows = await connection.fetch(_SQL["take_orders_of_cancelled_events"], limit)
+    return [(_order(row), row["event_id"], row["cancelled_why"]) for row in rows]
+
+
+async def count_orders_of_event(connection: Connection, *, event_id: UUID) -> list[dict[str, Any]]:
+    """How an event's orders stand."""
+    return [dict(row) for row in await connection.fetch(_SQL["count_orders_of_event"], event_id)]
+
+
+async def count_refunds_of_event(connection: Connection, *, event_id: UUID) -> list[dict[str, Any]]:
+    """How the organiser's refunds of an event's orders stand."""
+    return [dict(row) for row in await connection.fetch(_SQL["count_refunds_of_event"], event_id)]
+
+
 async def list_orders(connection: Connection, *, reference: str | None, email: str | None, limit: int) -> list[Order]:
     """Orders by reference or e-mail address, newest first."""
     return [_order(row) for row in await connection.fetch(_SQL["list_orders"], reference, email, limit)]
@@ -115,6 +149,6 @@ def _by_id(rows: Sequence[asyncpg.Record]) -> dict[UUID, Order]:
 
 
 def _order(row: asyncpg.Record) -> Order:
-    fields: dict[str, Any] = dict(row)
+    fields: dict[str, Any] = {name: row[name] for name in Order.__dataclass_fields__}
     fields["details"] = Details.model_validate(fields["details"])
     return Order(**fields)

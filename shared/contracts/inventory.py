@@ -17,6 +17,7 @@ from shared.contracts.base import (
     PricedLines,
     Quantity,
     RejectionReason,
+    Sentence,
     SoldEvent,
     Version,
 )
@@ -62,6 +63,22 @@ class StockReturnedV1(OrderMessage):
     lines: tuple[ReturnedStock, ...] = ()
 
 
+class EventCancelledV1(Message):
+    """An event will not take place: nothing of it is sold any more, and its orders are to be given back."""
+
+    TYPE: ClassVar[str] = "event.cancelled.v1"
+
+    event_id: UUID
+    title: Name
+    cancelled_at: AwareDatetime
+    why: Sentence = ""
+
+    @property
+    def subject(self) -> UUID:
+        """The event's id."""
+        return self.event_id
+
+
 class TierView(Part):
     """A tier as anybody may see it."""
 
@@ -76,6 +93,8 @@ class TierView(Part):
     max_per_order: Quantity
     sale_starts_at: AwareDatetime | None = None
     sale_ends_at: AwareDatetime | None = None
+    #: True when its event was cancelled.
+    cancelled: bool | None = None
 
 
 class TierChangedV1(Message):

@@ -14,6 +14,7 @@ from shared.contracts.base import (
     Item,
     Items,
     Kobo,
+    Message,
     OrderMessage,
     OrderReference,
     OrderStatus,
@@ -137,6 +138,19 @@ class OrderRefundedV1(OrderMessage):
     charge_id: ChargeId | None = None
 
 
+class CancellationStartedV1(Message):
+    """The answer to ``EventCancelled``: it is kept, and every order of the event gets its turn."""
+
+    TYPE: ClassVar[str] = "cancellation.started.v1"
+
+    event_id: UUID
+
+    @property
+    def subject(self) -> UUID:
+        """The event's id."""
+        return self.event_id
+
+
 class RefundView(Part):
     """A refund as its buyer sees it."""
 
@@ -188,3 +202,6 @@ class OrderChangedV1(OrderMessage):
     #: Tickets that are being given back and may still be refused, and those that were: let in already, they stay.
     refunding_numbers: tuple[TicketNumber, ...] = ()
     refused_numbers: tuple[TicketNumber, ...] = ()
+    #: Whether the order ended, or is given back, because its event was cancelled, and the organiser's words about it.
+    event_cancelled: bool = False
+    why: Sentence | None = None

@@ -6,9 +6,16 @@ from typing import Literal, get_args
 
 from shared.contracts.base import Message
 from shared.contracts.gateway import CancelRequestedV1, CheckoutRequestedV1
-from shared.contracts.inventory import StockRejectedV1, StockReservedV1, StockReturnedV1, TierChangedV1
+from shared.contracts.inventory import (
+    EventCancelledV1,
+    StockRejectedV1,
+    StockReservedV1,
+    StockReturnedV1,
+    TierChangedV1,
+)
 from shared.contracts.mailer import MailFailedV1, MailSentV1
 from shared.contracts.orders import (
+    CancellationStartedV1,
     OrderCancelledV1,
     OrderChangedV1,
     OrderCreatedV1,
@@ -47,10 +54,12 @@ PRODUCERS: Mapping[type[Message], ServiceName] = MappingProxyType(
         RefundRequestedV1: "orders",
         OrderRefundedV1: "orders",
         OrderChangedV1: "orders",
+        CancellationStartedV1: "orders",
         StockReservedV1: "inventory",
         StockRejectedV1: "inventory",
         StockReturnedV1: "inventory",
         TierChangedV1: "inventory",
+        EventCancelledV1: "inventory",
         StockAskedV1: "payments",
         PaymentConfirmedV1: "payments",
         PaymentAbandonedV1: "payments",
@@ -84,6 +93,7 @@ CONSUMERS: Mapping[ServiceName, tuple[type[Message], ...]] = MappingProxyType(
             RefundFailedV1,
             MailFailedV1,
             MailSentV1,
+            EventCancelledV1,
         ),
         "inventory": (
             OrderCreatedV1,
@@ -92,6 +102,7 @@ CONSUMERS: Mapping[ServiceName, tuple[type[Message], ...]] = MappingProxyType(
             OrderExpiredV1,
             OrderCancelledV1,
             OrderRefundedV1,
+            CancellationStartedV1,
         ),
         "payments": (
             StockReservedV1,

@@ -14,7 +14,6 @@ from deploy.demo.shop import Answer, Shop
 from deploy.local.databases import Templates
 from deploy.local.engines import Engines
 from services.gateway.domain import order_id_of
-from shared.contracts.base import OrderMessage
 from shared.contracts.registry import CONSUMERS, ServiceName
 from shared.messaging.consumer import Consumer
 from shared.messaging.delivery import Delivery
@@ -62,6 +61,7 @@ STORIES: dict[str, tuple[Sequence[str], str]] = {
     ),
     "refund fails": (("refund.failed.v1",), "refunding"),
     "mail refused": (("mail.failed.v1", "mail.sent.v1"), "paid"),
+    "event cancelled": (("event.cancelled.v1", "cancellation.started.v1"), "refunded"),
 }  # fmt: skip
 MODES = ("dropped", "dead-lettered")
 #: Not here: what only a running gateway hears, of which another test shows that it reads again.
@@ -116,7 +116,7 @@ class Losing:
 
 
 def _key(data: Any) -> tuple[str, UUID]:
-    return data.TYPE, data.order_id if isinstance(data, OrderMessage) else UUID(int=0)
+    return data.TYPE, data.subject
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")
@@ -204,8 +204,12 @@ async def lose(
     story, message_type, service, mode = loss
     key = uuid4().hex
     order_id = order_id_of(secret, key)
-    losing[service].plan[message_type, order_id] = mode
-    chosen = none_left if story == "sold out" else tier
+    chosen, about = none_left if story == "sold out" else tier, order_id
+    if story == "event cancelled":
+        # An event of its own: this loss is about the event and not about its order.
+        chosen = await whole.tier(1)
+        about = await event_of(whole, chosen)
+    losing[service].plan[message_type, about] = mode
     email = REFUSED if story == "mail refused" else "ada@example.com"
     order = await whole.shop.checkout((chosen, 1), key=key, prefer="wait=20", email=email)
     try:
@@ -227,6 +231,14 @@ async def play(whole: System, shop: Shop, story: str, order: Answer, order_id: U
         await whole.organise("POST", f"/v1/admin/orders/{order_id}/refund", {"why": "rain"}, service="orders")
     if story == "mail refused":
         await whole.send_again(order_id, to="ada@example.com")
+    if story == "event cancelled":
+        await pay(shop, order, card=None)
+        await shop.until(order_id, order.token, {"paid"}, 30, tickets=True)
+        tier = UUID(order.body["lines"][0]["tier_id"])
+        path = f"/v1/admin/events/{await event_of(whole, tier)}/cancel"
+        await whole.organise("POST", path, {"why": "no power"})
+        heard = "SELECT cancel_ask_at IS NULL FROM events JOIN tiers ON event_id = events.id WHERE tiers.id = $1"
+        await until(lambda: whole.value("inventory", heard, tier), 30, "inventory knows that orders has begun")
     if story == "cancelled":
         await shop.cancel(order_id, order.token)
     if story == "refund fails":
@@ -244,6 +256,11 @@ async def pay(shop: Shop, order: Answer, *, card: str | None) -> None:
             break
     assert clicked.status == 200, dict(clicked.body)
     await shop.settle(str(clicked.body["reference"]), **({"card": card} if card else {}))
+
+
+async def event_of(whole: System, tier: UUID) -> UUID:
+    """The event of a tier, as any UUID is."""
+    return UUID(str(await whole.value("inventory", "SELECT event_id FROM tiers WHERE id = $1", tier)))
 
 
 async def ended(whole: System, order_id: UUID) -> bool:

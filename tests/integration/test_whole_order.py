@@ -333,6 +333,44 @@ async def test_an_organiser_refunds_single_places_one_after_another(whole: Syste
     await whole.sums_hold()
 
 
+async def test_a_cancelled_event_gives_every_order_back_whatever_it_was_doing(whole: System) -> None:
+    vip, free = await whole.tiers(
+        {"name": "VIP", "capacity": 20, "price_kobo": 500_000}, {"name": "Lawn", "capacity": 20, "price_kobo": 0}
+    )
+    bought = [await whole.shop.checkout((vip, 2), email="off@example.com") for _ in range(3)]
+    for order in bought:
+        await whole.shop.pay(order)
+    given = await whole.shop.checkout((free, 1))
+    waiting = await whole.shop.checkout((vip, 1))
+    page = await whole.shop.click(waiting.body["payment_url"])
+    for order in (*bought, given):
+        await paid(whole, order)
+    event_id = await whole.value("inventory", "SELECT event_id FROM tiers WHERE id = $1", vip)
+    for _ in range(2):
+        await whole.organise("POST", f"/v1/admin/events/{event_id}/cancel", {"why": "The hall has no power."})
+    refused = await whole.shop.checkout((vip, 1))
+    assert (refused.status, refused.body["code"]) == (409, "not_on_sale")
+    for order in (*bought, given):
+        view = await whole.shop.until(order.order_id, order.token, {"refunded"}, 20)
+        assert (view["event_cancelled"], view["why"], view["tickets"]) == (True, "The hall has no power.", [])
+    view = await whole.shop.until(waiting.order_id, waiting.token, {"cancelled"}, 15)
+    assert (view["event_cancelled"], view["why"]) == (True, "The hall has no power.")
+    # Whoever had the page open and pays now is paid back as well.
+    await whole.shop.settle(page.body["reference"])
+    await until(lambda: whole.refunds(waiting.order_id), 15, "the late money goes back")
+    await whole.sums_hold()
+    assert [await stock(whole, tier) for tier in (vip, free)] == [(20, 0, 0), (20, 0, 0)]
+    assert [await whole.refunds(order.order_id) for order in bought] == [[1_000_000]] * 3
+    progress = await whole.organise("GET", f"/v1/admin/events/{event_id}/cancellation", service="orders")
+    assert progress["is_done"]
+    assert progress["orders"] | {"refunded": 4, "cancelled": 1} == progress["orders"]
+    assert progress["refunds"] == {"refunded": {"count": 3, "amount_kobo": 3_000_000}}
+    mails = await whole.mailed("off@example.com", 9)
+    assert sum("The hall has no power." in mail["text"] for mail in mails) == 6, "at the start and at the end of each"
+    shop_page = await whole.shop.get(f"{whole.url('gateway')}/v1/events/{event_id}")
+    assert shop_page.body["cancelled_at"] is not None
+
+
 async def test_sold_out_is_said_by_inventory_and_the_loser_pays_nothing(whole: System) -> None:
     tier = await whole.tier(1)
     answers = await asyncio.gather(*(whole.shop.checkout((tier, 1)) for _ in range(20)))

@@ -176,6 +176,7 @@ class CheckoutForm {
 
 function leftText(tier) {
   const now = Date.now();
+  if (tier.cancelled) return ["cancelled", "Cancelled"];
   if (tier.sale_starts_at && Date.parse(tier.sale_starts_at) > now) return ["early", null];
   if (tier.sale_ends_at && Date.parse(tier.sale_ends_at) <= now) return ["closed", "The sale is over"];
   if (tier.available > 0) return ["open", `${tier.available.toLocaleString("en")} left · at most ${tier.max_per_order} per order`];

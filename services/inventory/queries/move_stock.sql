@@ -8,4 +8,4 @@ SET available = tiers.available + moved.available,
 FROM unnest($1::uuid[], $2::integer[], $3::integer[], $4::integer[]) AS moved (tier_id, available, held, sold), events
 WHERE tiers.id = moved.tier_id AND events.id = tiers.event_id
 RETURNING tiers.id, event_id, name, price_kobo, capacity, tiers.available, tiers.held, tiers.sold, max_per_order,
-          sale_starts_at, sale_ends_at, version, title, venue, starts_at, ends_at, currency;
+          sale_starts_at, sale_ends_at, version, tiers.cancelled_at, title, venue, starts_at, ends_at, currency;
