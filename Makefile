@@ -49,10 +49,12 @@ check: setup-dev ## lint, types, import rules, contracts
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m shared.contracts.schemas --check
 	@$(BIN)/python -m boxoffice.api_documents --check
+	@$(BIN)/python -m boxoffice.command_pages --check
 
-schemas: setup-dev ## write the schemas of messages and the documents of all interfaces again, after a deliberate change
+schemas: setup-dev ## write schemas, documents of interfaces and docs/commands.md again, after a deliberate change
 	@$(BIN)/python -m shared.contracts.schemas --write
 	@$(BIN)/python -m boxoffice.api_documents --write
+	@$(BIN)/python -m boxoffice.command_pages --write
 
 lock: ## resolve the lock files again (needs uv)
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url --group build pyproject.toml -o requirements.lock

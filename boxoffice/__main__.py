@@ -2,8 +2,9 @@
 
 import sys
 
+from boxoffice.exits import INTERRUPTED
+
 RUN_WITH_ONE_NAME = 3
-EXIT_INTERRUPTED = 130
 
 
 def main() -> int:
@@ -18,7 +19,7 @@ def main() -> int:
         return command_line()
     except KeyboardInterrupt:
         # While modules are still being loaded there is nothing to stop, and nothing to explain with a traceback.
-        return EXIT_INTERRUPTED
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 Every module `boxoffice/commands_*.py` adds its own: it has a function `register(app)` that gets the application.
 """
 
+import functools
 import importlib
 import pkgutil
 
@@ -22,8 +23,9 @@ app = typer.Typer(
 )
 
 
+@functools.cache
 def register_commands() -> None:
-    """Let each `commands_*` module of this package add its commands."""
+    """Let each `commands_*` module of this package add its commands; once, however often it is called."""
     for module in sorted(pkgutil.iter_modules(boxoffice.__path__), key=lambda module: module.name):
         if module.name.startswith("commands_"):
             importlib.import_module(f"boxoffice.{module.name}").register(app)

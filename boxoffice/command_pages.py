@@ -26,7 +26,10 @@ Written from the commands' own help by `make schemas`; do not edit it. `boxoffic
 | {exits.FAILED} | it could not be done, or what was checked does not hold |
 | {exits.USAGE} | the command was given wrongly; nothing was done |
 | {exits.UNREACHABLE} | there is nobody to talk to: the stack is not running, or a service or RabbitMQ does not answer |
+| {exits.DOUBTFUL} | what was checked is neither right nor wrong as far as the command knows; its help says who knows |
 | {exits.INTERRUPTED} | Ctrl-C |
+
+`--json` prints one JSON document on stdout and nothing else there; what went wrong is said on stderr.
 
 `boxoffice --install-completion` teaches the shell to complete commands and options (bash, zsh, fish, PowerShell).
 

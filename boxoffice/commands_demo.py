@@ -1,6 +1,7 @@
 """`boxoffice demo`: a flash sale from start to finish in the terminal, with its final sums."""
 
 import asyncio
+import json
 import random
 import time
 from typing import Annotated
@@ -11,23 +12,26 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from boxoffice.exits import FAILED
 from deploy.demo.buyers import Tally
 from deploy.demo.run import BUYERS, PLACES, run_sale
 from deploy.demo.shop import ShopError
 from deploy.demo.stack import PAY_WITHIN_SECONDS, demo_stack
 from deploy.demo.sums import Sum
 
-EXIT_SUMS_DO_NOT_HOLD = 1
 #: Without a terminal, a line of progress this often.
 LINE_SECONDS = 2.0
 
 
 def demo(
     seed: Annotated[int | None, typer.Option(help="Repeats the crowd of an earlier run.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the sums as one JSON object; progress goes to stderr.")
+    ] = False,
 ) -> None:
     """300 buyers, 100 places: some pay, some leave, one pays late, one double-clicks, one sends a price of his own,
     one webhook is lost. Exit code 0 only if every sum holds."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, stderr=as_json)
     seed = random.randrange(1_000_000) if seed is None else seed  # noqa: S311 - a name for a run
     console.print(f"A flash sale: {BUYERS} buyers, {PLACES} places, {PAY_WITHIN_SECONDS} seconds to pay (seed {seed}).")
     with demo_stack(lambda line: console.print(Text(f"  {line}", style="dim"))) as stack:
@@ -38,11 +42,30 @@ def demo(
                 tally, sums = asyncio.run(run_sale(stack, seed=seed, show=screen.show))
         except ShopError as error:
             console.print(f"The sale broke off: {error}", style="red")
-            raise typer.Exit(EXIT_SUMS_DO_NOT_HOLD) from None
+            if as_json:
+                print(json.dumps({"holds": False, "seed": seed, "broke_off": str(error), "sums": []}))
+            raise typer.Exit(FAILED) from None
         seconds = time.monotonic() - started
         _print_sums(console, tally, sums, seconds)
+    if as_json:
+        print(json.dumps(described(seed, tally, sums)))
     if not all(one.holds for one in sums):
-        raise typer.Exit(EXIT_SUMS_DO_NOT_HOLD)
+        raise typer.Exit(FAILED)
+
+
+def described(seed: int, tally: Tally, sums: list[Sum]) -> dict[str, object]:
+    """The sale for a program: what happened, and each sum with what is wrong with it."""
+    return {
+        "holds": all(one.holds for one in sums),
+        "seed": seed,
+        "asked": tally.asked,
+        "came_too_late": tally.sold_out,
+        "second_chances": tally.second_chances,
+        "done": dict(tally.done),
+        "sums": [
+            {"promise": one.promise, "text": one.text, "holds": one.holds, "faults": list(one.faults)} for one in sums
+        ],
+    }
 
 
 class Screen:

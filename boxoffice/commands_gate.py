@@ -37,6 +37,7 @@ def register(app: typer.Typer) -> None:
 def fetch_pack(
     event: Annotated[UUID, typer.Argument(help="The event's id.")],
     out: Annotated[Path, typer.Option(help="The file. One that is there already is brought up to date.")],
+    as_json: AsJson = False,
 ) -> None:
     """Fetch an event's pack, or what changed since the one in the file.
 
@@ -50,6 +51,10 @@ def fetch_pack(
         raise CommandError(f"the pack cannot be used: {error}") from None
     except OSError as error:
         raise CommandError(f"{out} cannot be written: {error.strerror}") from None
+    if as_json:
+        counts = {"tickets": len(pack.tickets), "orders": len(pack.references), "refused": len(pack.refused)}
+        print(json.dumps({"file": str(out), "event_id": str(pack.event.id), "version": pack.version, **counts}))
+        return
     listed = f"{len(pack.tickets)} tickets" if pack.codes.form == "hashes" else f"{len(pack.references)} orders"
     print(f"{out}: version {pack.version}, {pack.event.title}, {listed}, {len(pack.refused)} refused")
 

@@ -48,10 +48,11 @@ def ledger(as_json: Annotated[bool, typer.Option("--json", help="Print one JSON 
 def close(
     case_id: Annotated[str, typer.Argument(help="The case's id, as `boxoffice ledger` prints it.")],
     reason: Annotated[str, typer.Option(help="What became of the money; kept for ever.", prompt=True)],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Close a case that no service can, with a reason. Its money counts as settled from then on."""
     asyncio.run(_close(Target.find(), case_id, reason))
-    typer.echo(f"Closed: {case_id}.")
+    typer.echo(json.dumps({"case_id": case_id, "closed": True, "reason": reason}) if as_json else f"Closed: {case_id}.")
 
 
 async def _read(target: Target) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from deploy.local.errors import LocalError
 from deploy.local.plan import read_replicas
 from deploy.local.processes import end_leftovers
 from deploy.local.provisioning import migrate as migrate_databases
-from deploy.local.stack import AlreadyRunning, LocalStack
+from deploy.local.stack import AlreadyRunning, LocalStack, Summary
 from deploy.local.state import StateFolder
+from shared.contracts.registry import SERVICES
 
 Replicas = Annotated[
     list[str] | None,
@@ -28,47 +29,68 @@ Replicas = Annotated[
         help="How many of a service, as in inventory=3. May be repeated.",
     ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def up(
     replicas: Replicas = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return once everything is ready.")] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="When ready, print one JSON object: addresses, tokens, event. The rest: stderr."),
+    ] = False,
 ) -> None:
-    """Start engines, services, the Paystack sandbox and the mail catcher. Ctrl-C stops all of it."""
+    """Start engines, services, the Paystack sandbox and the mail catcher. Ctrl-C stops all of it.
+
+    Exit code 0 also if it runs already; 1 if it cannot start; 130 if stopped before everything was up.
+    """
     state = StateFolder.from_environment()
     wanted = read_replicas(replicas or [])
-    report = reports.Progress()
-    if detach:
-        detached.start(state, replicas or [], report)
-        return
-    stack = LocalStack(state, wanted, say=report.say)
+    report = reports.Progress(as_json=as_json)
+
+    def ready(summary: Summary) -> None:
+        report.ready(summary)
+        if as_json:
+            reports.print_stack(state)
+
     try:
+        if detach:
+            detached.start(state, replicas or [], report)
+            if as_json:
+                reports.print_stack(state)
+            return
         with report:
-            stack.run(report.ready)
+            LocalStack(state, wanted, say=report.say).run(ready)
     except AlreadyRunning:
-        reports.show_already_running(state)
+        if as_json:
+            reports.print_stack(state, already_running=True)
+        else:
+            reports.show_already_running(state)
     except KeyboardInterrupt:
         report.say("Stopped before everything was up.")
         raise typer.Exit(INTERRUPTED) from None
 
 
-def down() -> None:
-    """Stop the stack of this project, and whatever an interrupted one has left."""
+def down(as_json: AsJson = False) -> None:
+    """Stop the stack of this project, and whatever an interrupted one has left. Nothing to stop is no error."""
     state = StateFolder.from_environment()
-    if not state.marked:
-        typer.echo("Nothing is running.")
-        return
-    if detached.stop(state):
+    stopped = state.marked and detached.stop(state)
+    leftovers = [] if stopped or not state.marked else _end_leftovers(state)
+    if as_json:
+        typer.echo(json.dumps({"stopped": stopped, "leftovers": leftovers}))
+    elif stopped:
         typer.echo("Everything is stopped.")
-        return
+    else:
+        typer.echo(f"Ended what was left: {', '.join(leftovers)}." if leftovers else "Nothing is running.")
+
+
+def _end_leftovers(state: StateFolder) -> list[str]:
     with state.lock() as ours:
         if not ours:
             raise LocalError(
                 "Another `boxoffice up` or `boxoffice migrate` is at work in this state folder; try again."
             )
-        leftovers = end_leftovers(state)
-    typer.echo(f"Ended what was left: {', '.join(leftovers)}." if leftovers else "Nothing is running.")
+        return end_leftovers(state)
 
 
 def status(as_json: AsJson = False) -> None:
@@ -90,14 +112,22 @@ def status(as_json: AsJson = False) -> None:
         raise typer.Exit(FAILED)
 
 
-def run(service: Annotated[str, typer.Argument(help="The service's name, as in orders.")]) -> None:
-    """Run one service in the foreground, with the settings of the environment."""
+def run(
+    service: Annotated[
+        str, typer.Argument(help="The service's name, as in orders.", autocompletion=lambda: list(SERVICES))
+    ],
+) -> None:
+    """Run one service in the foreground, with the settings of the environment, until SIGTERM.
+
+    It writes JSON logs to stdout, one object a line, and takes no --json. Exit code 0: drained; 2: no such service, or
+    a setting is wrong.
+    """
     raise typer.Exit(run_service(service))
 
 
-def migrate() -> None:
+def migrate(as_json: AsJson = False) -> None:
     """Make and migrate every service's database, on the given or on our own PostgreSQL. Idempotent."""
-    state, report = StateFolder.from_environment(), reports.Progress()
+    state, report = StateFolder.from_environment(), reports.Progress(as_json=as_json)
     state.create()
     with state.lock() as ours:
         if not ours:
@@ -107,7 +137,7 @@ def migrate() -> None:
             urls = migrate_databases(state, engines, os.environ, report.say)
         finally:
             engines.stop()
-    typer.echo(f"Migrated: {', '.join(urls)}.")
+    typer.echo(json.dumps({"migrated": list(urls)}) if as_json else f"Migrated: {', '.join(urls)}.")
 
 
 def register(app: typer.Typer) -> None:

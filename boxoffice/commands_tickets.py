@@ -15,6 +15,7 @@ from uuid import UUID
 import typer
 
 from boxoffice import pack_file
+from boxoffice.exits import DONE, DOUBTFUL, FAILED, USAGE
 from services.ticketing.codes import LEAST_DIGITS, derive_event_key, read_code, verify_code
 from services.ticketing.device import check_ticket
 from services.ticketing.keyring import KeyRing, KeyStatus, parse_cut_offs
@@ -22,10 +23,6 @@ from services.ticketing.keys import parse_hex_keys, read_keys_file
 from services.ticketing.pack import PackError
 from services.ticketing.qr import PREFIX, QrTicket, read_qr, verify_qr, verify_qr_with
 
-EXIT_VALID = 0
-EXIT_INVALID = 1
-EXIT_USAGE = 2
-EXIT_DOUBTFUL = 3
 KEYS_TIMEOUT_SECONDS = 10.0
 #: A list of public keys is far smaller.
 MOST_KEYS_BYTES = 64 * 1024
@@ -53,8 +50,8 @@ class Verdict:
     def exit_code(self) -> int:
         """What a script reads."""
         if self.is_doubtful:
-            return EXIT_DOUBTFUL
-        return EXIT_VALID if self.why is None else EXIT_INVALID
+            return DOUBTFUL
+        return DONE if self.why is None else FAILED
 
 
 @dataclass(frozen=True)
@@ -91,7 +88,7 @@ def verify(
     ] = LEAST_DIGITS,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Check a ticket. Exit code 0: genuine and in time; 1: not; 2: the command is incomplete; 3: signed
+    """Check a ticket. Exit code 0: genuine and in time; 1: not; 2: the command is incomplete; 4: signed
     with a key that was stolen since, so that only ticketing knows whether we did it.
 
     It says that a ticket was issued by us, not that it was never shown before: that needs ticketing itself, or the
@@ -108,13 +105,16 @@ def verify(
             verdict = _verify_code(text, event_key, event_id, least_digits)
     except Usage as error:
         sys.stderr.write(f"boxoffice tickets verify: {error}\n")
-        raise typer.Exit(EXIT_USAGE) from None
+        raise typer.Exit(USAGE) from None
     _show(verdict, as_json=as_json)
     raise typer.Exit(verdict.exit_code)
 
 
 @tickets.command("event-key")
-def print_event_key(event_id: Annotated[str, typer.Argument(help="The event's id.")]) -> None:
+def print_event_key(
+    event_id: Annotated[str, typer.Argument(help="The event's id.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Print the key that checks the typed codes of one event.
 
     From TICKETING_MASTER_KEYS or TICKETING_MASTER_KEYS_FILE. Whoever has it can forge codes of this event, and of no
@@ -126,13 +126,16 @@ def print_event_key(event_id: Annotated[str, typer.Argument(help="The event's id
         masters, cut_offs = _read_masters()
     except Usage as error:
         sys.stderr.write(f"boxoffice tickets event-key: {error}\n")
-        raise typer.Exit(EXIT_USAGE) from None
+        raise typer.Exit(USAGE) from None
     for key_id in cut_offs:
         sys.stderr.write(
             f"left out: the master key {key_id} is compromised; what it signed is checked by ticketing only\n"
         )
     keys = [derive_event_key(master, event).hex() for key_id, master in masters.items() if key_id not in cut_offs]
-    print(",".join(f"{event}:{key}" for key in keys))
+    if as_json:
+        print(json.dumps({"event_id": str(event), "keys": keys, "left_out": list(cut_offs)}))
+    else:
+        print(",".join(f"{event}:{key}" for key in keys))
 
 
 def _read_masters() -> tuple[dict[str, bytes], Mapping[str, datetime]]:

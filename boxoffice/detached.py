@@ -13,6 +13,7 @@ from boxoffice import reports
 from deploy.local import status
 from deploy.local.errors import LocalError
 from deploy.local.processes import wait_until_gone
+from deploy.local.stack import AlreadyRunning
 from deploy.local.state import PROJECT, StateFolder
 
 START_SECONDS = 900
@@ -22,11 +23,11 @@ STEP_SECONDS = 0.1
 
 
 def start(state: StateFolder, replicas: Sequence[str], report: reports.Progress) -> None:
-    """Start `boxoffice up` in a session of its own; returns when it is ready. Raises LocalError if it is not."""
+    """Start `boxoffice up` in a session of its own; returns when it is ready. Raises LocalError if it is not, and
+    AlreadyRunning if there is one."""
     state.create()
     if status.read(state) is not None:
-        reports.show_already_running(state)
-        return
+        raise AlreadyRunning
     log = state.logs / "launcher.log"
     with log.open("wb") as output:
         launcher = subprocess.Popen(  # noqa: S603 - this very program

@@ -8,6 +8,8 @@ FAILED = 1
 USAGE = 2
 #: There is nobody to talk to: the stack is not running, or a service or RabbitMQ does not answer.
 UNREACHABLE = 3
+#: What was checked is neither right nor wrong by what this command knows; a person, or a service, has to say.
+DOUBTFUL = 4
 #: Ctrl-C.
 INTERRUPTED = 130
 

@@ -1,6 +1,7 @@
 """What the commands of the local stack show to a person, or to a program."""
 
 import asyncio
+import json
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +11,9 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.local import status
-from deploy.local.stack import Summary
+from deploy.local.plan import Secrets
+from deploy.local.provisioning import stack_secrets
+from deploy.local.stack import Summary, read_operator_file
 from deploy.local.state import StateFolder
 from deploy.local.supervisor import PROBE_SECONDS, probe
 
@@ -18,10 +21,10 @@ COLOURS = {"ready": "green", "not ready": "yellow", "pausing": "red", "stopped":
 
 
 class Progress:
-    """Lines as things happen; on a terminal with a spinner below them."""
+    """Lines as things happen; on a terminal with a spinner below them. For a program they go to stderr."""
 
-    def __init__(self) -> None:
-        self._console = Console(soft_wrap=True, highlight=False)
+    def __init__(self, *, as_json: bool = False) -> None:
+        self._console = Console(soft_wrap=True, highlight=False, stderr=as_json)
         self._spinner = self._console.status("Starting") if self._console.is_terminal else None
 
     def __enter__(self) -> Self:
@@ -45,23 +48,33 @@ class Progress:
         """Everything is up: where it is, and the keys to it."""
         if self._spinner:
             self._spinner.stop()
-        tokens = {
-            "organiser": summary.secrets.organiser_token,
-            "operator": summary.secrets.operator_token,
-            "gate": summary.secrets.gate_token,
-            "supervisor": summary.secrets.supervisor_token,
-        }
         table = Table(box=None, show_header=False, padding=(0, 2, 0, 2))
         for name, address in summary.addresses.items():
             table.add_row(name, address)
         table.add_row("Demo event", summary.event_id)
-        for role, token in tokens.items():
+        for role, token in tokens_of(summary.secrets).items():
             table.add_row(f"Token of the {role}", token)
         self._console.print()
         self._console.print("Boxoffice is ready.", style="bold green")
         self._console.print(table)
         if self._spinner:
             self._console.print("Ctrl-C stops all of it.", style="dim")
+
+
+def tokens_of(secrets: Secrets) -> dict[str, str]:
+    """The bearer token of each role."""
+    return {
+        "organiser": secrets.organiser_token,
+        "operator": secrets.operator_token,
+        "gate": secrets.gate_token,
+        "supervisor": secrets.supervisor_token,
+    }
+
+
+def print_stack(state: StateFolder, *, already_running: bool = False) -> None:
+    """One JSON object with all that a program needs to talk to the stack in this folder."""
+    tokens = tokens_of(stack_secrets(state))
+    print(json.dumps({**read_operator_file(state), "tokens": tokens, "already_running": already_running}), flush=True)
 
 
 @dataclass(frozen=True)

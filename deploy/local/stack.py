@@ -151,6 +151,7 @@ class LocalStack:
             became_ready = await self._wait_until_ready(stop)
             if became_ready:
                 event_id = await self._make_demo_event(wiring)
+                write_json(self._state.path / OPERATOR_FILE, {**_for_the_operator(wiring), "event_id": event_id})
                 # First said, then recorded: who waits for the record finds the words complete.
                 ready(Summary(addresses(wiring), wiring.secrets, engines.descriptions, event_id))
                 self._set_phase("ready")
@@ -251,7 +252,8 @@ def _for_the_operator(wiring: Wiring) -> dict[str, Any]:
 
 
 def read_operator_file(state: StateFolder) -> dict[str, Any]:
-    """`amqp_url`, `namespace` and `urls` of the stack that runs in this folder; empty before it is wired."""
+    """`amqp_url`, `namespace` and `urls` of the stack that runs in this folder, and `event_id` of the demo event once
+    it is ready; empty before it is wired."""
     return read_json(state.path / OPERATOR_FILE)
 
 

@@ -139,6 +139,27 @@ def test_every_decision_is_listed_and_says_what_would_change_it() -> None:
         assert len(text.splitlines()) <= 60, f"{path.name} is longer than a page"
 
 
+def unlisted(index: Path, documents: list[Path]) -> list[str]:
+    """Documents that an index does not link to. A folder's README stands for what is beside it."""
+    linked = {(index.parent / link.partition("#")[0]).resolve() for link in _LINK.findall(index.read_text())}
+    return [
+        path.name for path in documents if path != index and not {path, path.parent / "README.md"} - {index} & linked
+    ]
+
+
+def test_the_index_lists_every_document() -> None:
+    index = ROOT / "docs" / "README.md"
+    documents = [path for path in DOCUMENTS if path.parts[len(ROOT.parts)] != "tests"]
+    assert len(documents) > 20
+    assert unlisted(index, documents) == []
+
+
+def test_a_document_that_is_not_listed_is_noticed(tmp_path: Path) -> None:
+    index, listed, more = tmp_path / "README.md", tmp_path / "listed.md", tmp_path / "more.md"
+    index.write_text("[x](listed.md#here)\n")
+    assert unlisted(index, [index, listed, more]) == ["more.md"]
+
+
 def test_the_readme_names_the_ports_of_the_local_stack() -> None:
     text = (ROOT / "README.md").read_text()
     for name, port in PORTS.items():

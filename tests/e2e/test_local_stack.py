@@ -93,6 +93,19 @@ def test_second_up_says_it_is_running(stack: LocalStackUnderTest) -> None:
     assert stack.url("gateway") in said
 
 
+def test_a_program_is_told_where_everything_is(stack: LocalStackUnderTest) -> None:
+    said = json.loads(stack.command("up", "--json"))
+    assert said["already_running"] is True
+    assert said["urls"]["gateway"] == stack.url("gateway")
+    assert said["event_id"] == _demo_event(stack)
+    asked = urllib.request.Request(
+        f"{said['urls']['orders']}/v1/admin/orders?reference=222222",
+        headers={"Authorization": f"Bearer {said['tokens']['operator']}"},
+    )
+    with urllib.request.urlopen(asked, timeout=10) as response:
+        assert json.load(response)["orders"] == []
+
+
 @pytest.mark.parametrize(("language", "command"), [("sh", ["sh"]), ("python", [sys.executable])])
 def test_the_readme_buys_tickets(stack: LocalStackUnderTest, tmp_path: Path, language: str, command: list[str]) -> None:
     """Run as they stand, but for the moved ports, in an empty folder."""
@@ -189,10 +202,11 @@ async def test_start_stopped_at_any_moment_leaves_nothing_and_the_next_one_works
     assert processes_of(other.state) == []
     other.command("status", expect=3)
 
-    other.command("up", "--detach")
+    said = json.loads(other.command("up", "--detach", "--json").splitlines()[-1])
+    assert (said["event_id"], said["already_running"]) == (event_id, False)
     assert _demo_event(other) == event_id, "the data outlived the kill"
     assert stack.status()["ready"] is True, "the first stack noticed nothing"
-    other.command("down")
+    assert json.loads(other.command("down", "--json")) == {"stopped": True, "leftovers": []}
     assert processes_of(other.state) == []
     assert "Nothing is running" in other.command("down")
 

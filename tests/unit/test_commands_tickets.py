@@ -73,7 +73,7 @@ def test_a_stolen_master_key_checks_no_typed_code() -> None:
 @pytest.mark.parametrize(
     ("issued_at", "exit_code", "said"),
     [
-        (datetime(2031, 5, 1, 11, 59, 59, tzinfo=UTC), 3, "doubtful: "),
+        (datetime(2031, 5, 1, 11, 59, 59, tzinfo=UTC), 4, "doubtful: "),
         (CUT_OFF, 1, "not valid: it was signed when its key was compromised already"),
     ],
 )
@@ -86,7 +86,7 @@ def test_a_qr_under_a_stolen_key_is_refused_or_doubtful(
     assert done.exit_code == exit_code
     assert done.stdout.startswith(said)
     as_json = json.loads(run("verify", qr(issued_at), "--keys", path, "--json").stdout)
-    assert (as_json["valid"], as_json["doubtful"]) == (False, exit_code == 3)
+    assert (as_json["valid"], as_json["doubtful"]) == (False, exit_code == 4)
     assert run("verify", qr(issued_at), "--keys", keys_file(tmp_path, {"s1": public})).exit_code == 0
 
 
