@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel
 
 from services.payments.domain import Attempt, ChargeVerdict, Payment
-from shared.contracts.base import ChargeId, Kobo, PaymentReference, RefundPurpose
+from shared.contracts.base import ChargeId, Kobo, PaymentReference, RefundPurpose, TicketNumber
 from shared.http.routes import (
     SAMPLE_ID,
     Answer,
@@ -59,6 +59,8 @@ class RefundRow(BaseModel):
     order_id: UUID
     charge_id: ChargeId
     purpose: RefundPurpose
+    request_id: UUID
+    numbers: list[TicketNumber]
     reference: str
     amount_kobo: Kobo
     currency: str

@@ -472,6 +472,41 @@ async def issue_again(whole: System, client: Client) -> None:
     await again(409, "revoked", number=2, key=uuid4().hex)
 
 
+async def give_back(whole: System, client: Client) -> None:
+    """Single places of an order, in every way that is refused; then its whole event is cancelled."""
+    ours, tier = SECRETS.operator_token, await whole.tier(10, price_kobo=0)
+    event = str(await whole.value("inventory", "SELECT event_id FROM tiers WHERE id = $1", tier))
+    order = await whole.shop.checkout((tier, 3))
+    await whole.shop.until(order.order_id, order.token, {"paid"}, 30, tickets=True)
+    key = uuid4().hex
+
+    async def refund(status: int, code: str = "", *, key: str | None = None, **body: Any) -> None:
+        path = f"POST /v1/admin/orders/{order.order_id}/refund"
+        headers = {"Idempotency-Key": key or uuid4().hex}
+        answer = await client.ask("orders", path, token=ours, body=body, headers=headers, status=status)
+        assert status < 400 or answer.body["code"] == code
+
+    async def is_given_back() -> bool:
+        path = f"GET /v1/admin/orders/{order.order_id}"
+        return bool((await client.ask("orders", path, token=ours, status=200)).body["status"] == "paid")
+
+    await refund(422, "unknown_number", numbers=[9])
+    await refund(409, "not_enough_places", tier_id=str(tier), quantity=4)
+    await refund(202, key=key, numbers=[1])
+    await refund(422, "key_reused", key=key, numbers=[2])
+    await until(is_given_back, 30, "one place is given back")
+    await refund(409, "already_refunded", numbers=[1])
+    cancel = f"POST /v1/admin/events/{event}/cancel"
+    await client.ask("inventory", cancel, token=ours, body={"why": "No power."}, status=200)
+
+    async def is_cancelled() -> bool:
+        path = f"GET /v1/admin/events/{event}/cancellation"
+        return (await client.ask("orders", path, token=ours)).status == 200
+
+    await until(is_cancelled, 30, "orders knows that the event is cancelled")
+    await whole.shop.until(order.order_id, order.token, {"refunded"}, 30)
+
+
 async def let_time_pass(whole: System, templates: Templates) -> None:
     """Twenty minutes on every clock: what nobody paid expires."""
     for url in whole.wiring.database_urls.values():
