@@ -128,8 +128,8 @@ ABOUT: Mapping[ServiceName, str] = MappingProxyType(
         "orders": "Orders and their status, for operators and for the gateway: the referee between payment and expiry.",
         "inventory": "Events, tiers, prices and places, for organisers and for the gateway.",
         "payments": "Links to pay, Paystack's webhooks, and the books of every charge and refund.",
-        "reaper": "Deadlines of orders. It speaks in messages; over HTTP it has only health and figures.",
+        "reaper": "Deadlines of orders. It speaks in messages; over HTTP it tells an operator of one order's.",
         "ticketing": "Tickets, the keys that verify them, and what was revoked.",
-        "mailer": "Mail to buyers. It hears messages; over HTTP it has only health and figures.",
+        "mailer": "Mail to buyers. It hears messages; over HTTP operators see what was mailed, and send it again.",
     }
 )
