@@ -5,7 +5,7 @@ Only a check may look into several databases at once; no service does.
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +35,7 @@ class Books:
     cases: list[dict[str, Any]]
     charges: list[dict[str, Any]]
     refunds: list[dict[str, Any]]
+    disputes: list[dict[str, Any]] = field(default_factory=list)
 
 
 async def read_books(database_urls: Mapping[Any, str], ledger: Mapping[str, Any]) -> Books:
@@ -51,6 +52,7 @@ async def read_books(database_urls: Mapping[Any, str], ledger: Mapping[str, Any]
         ),
         charges=list(ledger["charges"]),
         refunds=list(ledger["refunds"]),
+        disputes=list(ledger.get("disputes", ())),
     )
 
 
@@ -135,6 +137,10 @@ def check_money(books: Books) -> Sum:
             refund["status"] != "failed" and str(refund["transaction"]) not in cases
         ):
             refunded[str(refund["transaction"])] += refund["amount"]
+    for dispute in books.disputes:
+        # Lost, the money went back as well as by a refund.
+        if dispute["resolution"] in {"merchant-accepted", "auto-accepted"}:
+            refunded[str(dispute["transaction"])] += dispute["amount"]
     faults, kobo = [], Counter[str]()
     for charge in books.charges:
         charge_id, amount = str(charge["id"]), charge["amount"]

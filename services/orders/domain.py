@@ -4,12 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
+from uuid import UUID
 
-from services.orders.domain_messages import ending_of, order_refunded, refund_requested, view
+from services.orders.domain_messages import (
+    block_requested,
+    ending_of,
+    order_refunded,
+    refund_requested,
+    revoke_requested,
+    view,
+)
 from services.orders.domain_order import (
     ENDED,
     PAID,
+    DisputeRecord,
     EarlyMessage,
     MailRecord,
     Order,
@@ -27,8 +36,15 @@ from shared.contracts.base import (
 from shared.contracts.gateway import CancelRequestedV1
 from shared.contracts.inventory import StockRejectedV1, StockReservedV1, StockReturnedV1
 from shared.contracts.mailer import MailFailedV1, MailSentV1
-from shared.contracts.payments import PaymentAbandonedV1, PaymentConfirmedV1, PaymentRefundedV1, RefundFailedV1
-from shared.contracts.ticketing import TicketsIssuedV1, TicketsRevokedV1
+from shared.contracts.orders import DisputeNotedV1
+from shared.contracts.payments import (
+    DisputeChangedV1,
+    PaymentAbandonedV1,
+    PaymentConfirmedV1,
+    PaymentRefundedV1,
+    RefundFailedV1,
+)
+from shared.contracts.ticketing import TicketsBlockedV1, TicketsIssuedV1, TicketsRevokedV1
 
 
 @dataclass(slots=True)
@@ -180,7 +196,7 @@ def _pay_back(decision: Decision, wanted: WantedRefund) -> None:
     decision.order = order
     numbers = tuple(number for number in wanted.numbers if number in order.details.revoked_numbers)
     amount = amount_of(order, numbers)
-    if not amount or order.charge_id is None:
+    if not amount or order.charge_id is None or not wanted.pays:
         return
     record = RefundRecord(
         charge_id=order.charge_id,
@@ -231,6 +247,75 @@ def _rank(record: MailRecord) -> tuple[int, bool]:
     return record.sending, record.why is not None
 
 
+def _on_dispute(decision: Decision, message: DisputeChangedV1, _: datetime) -> None:
+    order = decision.order
+    if order.status == "pending":
+        # Payments tells it again, when there is a decision to hold it against.
+        return
+    known = next((one for one in order.details.disputes if one.dispute_id == message.dispute_id), None)
+    if known is None or (known.status not in {"won", "lost"} and (known.status, message.status) != ("unclear", "open")):
+        record = DisputeRecord.model_validate(message.model_dump(include=set(DisputeRecord.model_fields)))
+        others = [one for one in order.details.disputes if one is not known]
+        kept = sorted((*others, record), key=lambda one: one.dispute_id)
+        decision.order = order = order.learn(disputes=tuple(kept))
+        if record.status == "lost" and record.charge_id == order.charge_id and order.status in PAID:
+            _take_back(decision, record)
+
+
+def _take_back(decision: Decision, lost: DisputeRecord) -> None:
+    """The money of the whole order is gone by another way: its tickets go, its stock returns, nothing is paid.
+
+    Where only a part was lost, nobody but a person knows which tickets that was for: it stays an open case.
+    """
+    order = decision.order
+    numbers = tuple(number for number in ticket_numbers(order) if number not in order.wanted_numbers)
+    if numbers and lost.amount_kobo >= amount_of(order, numbers):
+        why = "the payment was taken back by the bank"
+        wanted = WantedRefund(refund_id=UUID(int=int(lost.dispute_id)), numbers=numbers, why=why, pays=False)
+        decision.order = replace(order.learn(wanted=(*order.details.wanted, wanted)), status="refunding")
+        decision.messages.append(revoke_requested(decision.order, wanted))
+
+
+def note_dispute(decision: Decision, message: DisputeChangedV1) -> None:
+    """Answer payments with what the tickets are; not yet while that is being found out: it tells us again."""
+    order, details = decision.order, decision.order.details
+    known = next((one for one in details.disputes if one.dispute_id == message.dispute_id), None)
+    is_settled = all(one.answered for one in details.wanted) and details.block_noted >= details.block_version
+    if known is not None and known.status == message.status and is_settled:
+        tickets = _tickets_of(order, known)
+        decision.messages.append(
+            DisputeNotedV1(order_id=order.order_id, dispute_id=known.dispute_id, status=known.status, tickets=tickets)
+        )
+
+
+def _tickets_of(order: Order, dispute: DisputeRecord) -> Literal["none", "valid", "blocked", "revoked", "partly"]:
+    details = order.details
+    if dispute.charge_id != order.charge_id:
+        return "none"
+    if set(details.revoked_numbers) >= set(ticket_numbers(order)):
+        return "revoked"
+    if details.blocked:
+        return "blocked"
+    return "partly" if details.revoked_numbers else "valid"
+
+
+def _on_tickets_blocked(decision: Decision, message: TicketsBlockedV1, _: datetime) -> None:
+    details = decision.order.details
+    if details.block_noted < message.version <= details.block_version:
+        decision.order = decision.order.learn(block_noted=message.version)
+
+
+def decide_block(decision: Decision) -> None:
+    """Block the tickets of an order while a dispute of its money is open, and let them in again when it is not."""
+    order = decision.order
+    mine = [one for one in order.details.disputes if one.charge_id == order.charge_id]
+    # A lost one stays blocked: where its tickets could not be revoked, a person has not decided yet.
+    blocked = any(one.status != "won" for one in mine)
+    if order.status in PAID and blocked != order.details.blocked:
+        decision.order = order.learn(blocked=blocked, block_version=order.details.block_version + 1)
+        decision.messages.append(block_requested(decision.order))
+
+
 _DECIDERS: Mapping[type[Message], Callable[[Decision, Any, datetime], None]] = MappingProxyType(
     {
         StockReservedV1: _on_reserved,
@@ -243,6 +328,8 @@ _DECIDERS: Mapping[type[Message], Callable[[Decision, Any, datetime], None]] = M
         StockReturnedV1: _on_stock_returned,
         PaymentRefundedV1: _on_refunded,
         RefundFailedV1: _on_refund_failed,
+        DisputeChangedV1: _on_dispute,
+        TicketsBlockedV1: _on_tickets_blocked,
         MailFailedV1: _on_mail,
         MailSentV1: _on_mail,
     }

@@ -15,6 +15,8 @@ from services.orders.domain_order import (
 )
 from shared.contracts.base import Message
 from shared.contracts.orders import (
+    BlockRequestedV1,
+    DisputeView,
     MailProblem,
     OrderCancelledV1,
     OrderChangedV1,
@@ -129,6 +131,8 @@ def view(order: Order) -> OrderChangedV1:
         refused_numbers=details.refused_numbers,
         event_cancelled=details.event_cancelled,
         why=details.why,
+        disputes=tuple(DisputeView.model_validate(one.model_dump()) for one in details.disputes),
+        blocked=details.blocked,
     )
 
 
@@ -153,6 +157,7 @@ def questions_of(order: Order) -> tuple[str, ...]:
     return (
         *("revocation" for one in details.wanted if not one.answered),
         *([] if details.stock_returned else ["returned stock"]),
+        *([] if details.block_noted >= details.block_version else [f"block {details.block_version}"]),
         *("refund" for _ in _unanswered_refunds(order)),
         *(["tickets"] if details.tickets is None else []),
     )
@@ -169,6 +174,7 @@ def ask(order: Order) -> list[Message]:
     return [
         *(revoke_requested(order, one) for one in details.wanted if not one.answered),
         *([] if details.stock_returned else [order_refunded(order)]),
+        *([] if details.block_noted >= details.block_version else [block_requested(order)]),
         *(refund_requested(order, one) for one in _unanswered_refunds(order)),
         *([ending_of(order)] if details.tickets is None else []),
     ]
@@ -177,6 +183,11 @@ def ask(order: Order) -> list[Message]:
 def revoke_requested(order: Order, wanted: WantedRefund) -> RevokeRequestedV1:
     """The message that asks for tickets to be revoked."""
     return RevokeRequestedV1(order_id=order.order_id, numbers=wanted.numbers)
+
+
+def block_requested(order: Order) -> BlockRequestedV1:
+    """The message that asks for the order's tickets to be blocked, or let in again."""
+    return BlockRequestedV1(order_id=order.order_id, blocked=order.details.blocked, version=order.details.block_version)
 
 
 def _unanswered_refunds(order: Order) -> list[RefundRecord]:

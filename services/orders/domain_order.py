@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from shared.contracts.base import (
     ChargeId,
+    DisputeStatus,
     IssuedTicket,
     Item,
     OrderStatus,
@@ -46,6 +47,18 @@ class RefundRecord(BaseModel):
         return self.charge_id, self.purpose, self.refund_id
 
 
+class DisputeRecord(BaseModel):
+    """A dispute of the order's money, as payments last told it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dispute_id: str
+    charge_id: ChargeId
+    amount_kobo: int
+    status: DisputeStatus
+    due_at: datetime | None = None
+
+
 class WantedRefund(BaseModel):
     """Places that are to be given back, as they were asked for. Several of one order go on side by side.
 
@@ -61,6 +74,8 @@ class WantedRefund(BaseModel):
     asked: str = ""
     #: Whether ticketing said of each of its tickets that it is revoked, or that it is not.
     answered: bool = False
+    #: False where the money is gone already, by a lost dispute: the places come back and nothing is paid.
+    pays: bool = True
 
 
 class MailRecord(BaseModel):
@@ -109,6 +124,11 @@ class Details(BaseModel):
     #: Whether its turn came when its event was cancelled, and the organiser's words about that.
     event_cancelled: bool = False
     why: str | None = None
+    disputes: tuple[DisputeRecord, ...] = ()
+    #: Whether its tickets are to be blocked, how often that was changed, and the last change ticketing has answered.
+    blocked: bool = False
+    block_version: int = 0
+    block_noted: int = 0
     early: tuple[EarlyMessage, ...] = ()
     mails: tuple[MailRecord, ...] = ()
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from services.orders import store
-from services.orders.domain import Decision, decide
+from services.orders.domain import Decision, decide, decide_block, note_dispute
 from services.orders.domain_messages import order_created, questions_of, view
 from services.orders.domain_order import Details, Order
 from services.orders.settings import OrdersSettings
@@ -15,6 +15,7 @@ from shared.contracts.base import Message, OrderMessage
 from shared.contracts.gateway import CheckoutRequestedV1
 from shared.contracts.inventory import EventCancelledV1
 from shared.contracts.orders import CancellationStartedV1
+from shared.contracts.payments import DisputeChangedV1
 from shared.contracts.registry import CONSUMERS
 from shared.messaging.cloudevents import Event
 from shared.messaging.handling import Handler, Handlers
@@ -89,6 +90,10 @@ class OrderHandlers:
         states = dict(orders)
         for message, traceparent in messages:
             decision = decide(states[message.order_id], message, now=tx.now)
+            if isinstance(message, DisputeChangedV1):
+                if self._settings.on_dispute == "block":
+                    decide_block(decision)
+                note_dispute(decision, message)
             states[message.order_id] = decision.order
             for outgoing in decision.messages:
                 tx.emit(outgoing, traceparent=traceparent)

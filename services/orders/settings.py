@@ -1,5 +1,7 @@
 """The orders service's settings, prefix ``ORDERS_``."""
 
+from typing import Literal
+
 from pydantic import SecretStr
 from pydantic_settings import SettingsConfigDict
 
@@ -16,6 +18,8 @@ class OrdersSettings(DatabaseSettings):
     pay_within_seconds: Seconds = 900.0
     #: How long after its deadline a pending order says again that it exists, in case the reaper missed it.
     remind_after_deadline_seconds: Seconds = 30.0
+    #: ``flag``: a disputed order shows it. ``block``: its tickets are not let in either, until the dispute is won.
+    on_dispute: Literal["flag", "block"] = "flag"
     #: Bearer token that services use among themselves.
     service_token: SecretStr
     #: Bearer tokens by role: ``organiser:TOKEN,operator:TOKEN``.

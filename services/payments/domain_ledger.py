@@ -34,8 +34,10 @@ WHAT_TO_DO: Mapping[str, str] = {
     " pays nothing twice, or close the case with a note of why they stay valid.",
     "reversed_elsewhere": "Paystack took the money back without a refund that we can see. Look at the charge in its"
     " dashboard, then close the case with a note.",
-    "dispute_lost": "A dispute took the money. If the tickets are to go as well, refund the order, which revokes them"
-    " and pays nothing; then close the case with a note.",
+    "dispute": "Answer it in Paystack's dashboard before it is due: unanswered it counts as accepted. The case closes"
+    " by itself.",
+    "dispute_lost": "A dispute took the money. Its tickets are revoked by themselves where all of the order was lost."
+    " Where it was a part, refund those places or leave them, then close the case with a note.",
     "amount_differs": "Paystack's list and the charge as it was told us do not agree. Ask Paystack, then close the case"
     " with a note.",
 }

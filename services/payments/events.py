@@ -13,14 +13,13 @@ CHARGE_FAILED: Final = "charge.failed"
 REFUND_EVENTS: Final = frozenset(
     {"refund.pending", "refund.processing", "refund.processed", "refund.failed", "refund.needs-attention"}
 )
+#: News of a dispute, with the whole of it.
+DISPUTE_EVENTS: Final = frozenset({"charge.dispute.create", "charge.dispute.remind", "charge.dispute.resolve"})
 
 #: Documented or sampled by Paystack, and nothing to a shop that sells tickets by card.
 KEPT_EVENTS: Final = frozenset(
     {
         "bank.transfer.rejected",
-        "charge.dispute.create",
-        "charge.dispute.remind",
-        "charge.dispute.resolve",
         "customeridentification.failed",
         "customeridentification.success",
         "dedicatedaccount.assign.failed",

@@ -50,6 +50,7 @@ class Wakes:
     asking: Callable[[], None]
     verifying: Callable[[], None]
     sweeping: Callable[[], None]
+    disputes: Callable[[], None]
     #: News of this order for requests that wait in this process.
     news: Callable[[UUID], None]
 

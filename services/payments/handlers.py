@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import TypeVar
 from uuid import UUID
 
-from services.payments import store, store_money
+from services.payments import store, store_disputes, store_money
 from services.payments.domain import Abandon, Ask, Attempt, Charge, Confirm, decide_deadline
 from services.payments.domain_refunds import ONLY_ONE, Refund
 from services.payments.finalise import Finalisation, Wakes, abandonment_of, confirmation_of
@@ -12,7 +12,7 @@ from services.payments.refund_messages import answer_of
 from services.payments.settings import PaymentsSettings
 from services.payments.store_money import RefundWanted
 from shared.contracts.inventory import StockReservedV1
-from shared.contracts.orders import OrderCancelledV1, OrderExpiredV1, OrderPaidV1, RefundRequestedV1
+from shared.contracts.orders import DisputeNotedV1, OrderCancelledV1, OrderExpiredV1, OrderPaidV1, RefundRequestedV1
 from shared.contracts.reaper import DeadlinePassedV1
 from shared.contracts.ticketing import TicketsIssuedV1
 from shared.messaging.cloudevents import Event
@@ -43,6 +43,7 @@ class PaymentHandlers:
                 DeadlinePassedV1: self.on_deadline_passed,
                 TicketsIssuedV1: self.on_tickets_issued,
                 RefundRequestedV1: self.on_refund_requested,
+                DisputeNotedV1: self.on_dispute_noted,
             },
             lock_rows=lock_rows,
         )
@@ -150,6 +151,11 @@ class PaymentHandlers:
             if key in unique and (refund.id not in fresh or refund.status == "failed"):
                 _repeat_answer(tx, refund)
         tx.after_commit(self._wakes.refunds)
+
+    async def on_dispute_noted(self, tx: Transaction, events: Sequence[Event[DisputeNotedV1]]) -> None:
+        """Orders knows of these disputes, and says what has become of their tickets."""
+        newest = {(event.data.dispute_id, event.data.status): event.data for event in events}
+        await store_disputes.mark_disputes_noted(tx.connection, noted=list(newest.values()))
 
 
 async def lock_rows(tx: Transaction, events: Sequence[Event[StockReservedV1]]) -> None:

@@ -10,7 +10,7 @@ import structlog
 from aiohttp import web
 from prometheus_client import Counter
 
-from services.payments import store, store_money
+from services.payments import store, store_disputes, store_money
 from services.payments.domain import Facts, Gone
 from services.payments.operations import COME_BACK, PAY, RECEIVE_WEBHOOK, SHOW_PAYMENT
 from services.payments.pages import HEADERS, answer, queue_of, wants_json
@@ -175,6 +175,7 @@ class Routes:
                 "attempts": await store.list_attempts(tx.connection, order_ids=[order_id]),
                 "charges": await store_money.list_charges_of_order(tx.connection, order_id=order_id),
                 "refunds": await store_money.list_refunds_of_order(tx.connection, order_id=order_id),
+                "disputes": await store_disputes.list_disputes_of_order(tx.connection, order_id=order_id),
             }
         return _rows_response(document)
 

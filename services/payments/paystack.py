@@ -17,10 +17,20 @@ import structlog
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
 
 from services.payments.domain import Answer, NoAnswer, NotFound
+from services.payments.domain_disputes import ProviderDispute
 from services.payments.domain_refunds import ProviderRefund
 from services.payments.domain_sweep import ListedDispute, ListName, Window
 from services.payments.exceptions import NotSent, PaystackError, RateLimited, Refused, Unknown
-from services.payments.wire import DisputeListed, Envelope, PageMade, RefundMade, read, read_envelope, read_facts
+from services.payments.wire import (
+    DisputeListed,
+    Envelope,
+    PageMade,
+    RefundMade,
+    read,
+    read_dispute,
+    read_envelope,
+    read_facts,
+)
 
 _log = structlog.get_logger()
 
@@ -28,6 +38,8 @@ Budget = Literal["initialise", "verify", "other"]
 
 #: Largest answer that is read, in bytes.
 _MAX_ANSWER = 4 * 1024 * 1024
+#: Disputes in one page of the list.
+_DISPUTES_PER_PAGE = 100
 #: Refunds of one charge that are looked at.
 _REFUNDS_PER_PAGE = 100
 
@@ -162,6 +174,19 @@ class Paystack:
         if not isinstance(page.data, list):
             raise Unknown("the list is none")
         return page
+
+    async def list_all_disputes(self, page: int) -> list[ProviderDispute]:
+        """One page of all disputes; an empty one is the end. What cannot be read is left out. Raises PaystackError."""
+        found = await self._get("other", f"/dispute?perPage={_DISPUTES_PER_PAGE}&page={page}", patient=True)
+        if not isinstance(found.data, list):
+            raise Unknown("the list of disputes is none")
+        disputes = []
+        for one in found.data:
+            try:
+                disputes.append(read_dispute(one))
+            except ValueError:
+                _log.warning("a dispute cannot be read")
+        return disputes
 
     async def _get(self, budget: Budget, path: str, *, patient: bool = False) -> Envelope:
         """Read something. Asked twice at most, since reading changes nothing. Raises PaystackError."""

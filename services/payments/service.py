@@ -2,6 +2,7 @@
 
 from services.payments.arrivals import Arrivals
 from services.payments.budget import Budgets
+from services.payments.disputes import SweepDisputes, TellDisputes
 from services.payments.finalise import Finalisation, Wakes
 from services.payments.handlers import PaymentHandlers
 from services.payments.http import MAX_BODY_BYTES, Routes
@@ -29,7 +30,7 @@ CASES_SECONDS = 5.0
 #: Seconds between two looks at all sums; they read every charge, and each replica looks.
 LEDGER_SECONDS = 300.0
 
-Periodic = Verifying | Refunding | AskAgain | TakeUpReceipts | CountCases | Books | Sweep
+Periodic = Verifying | Refunding | AskAgain | TakeUpReceipts | CountCases | Books | Sweep | TellDisputes | SweepDisputes
 
 
 class PaymentsService(Service):
@@ -52,6 +53,7 @@ class PaymentsService(Service):
             asking=lambda: ask_loop.wake(),  # noqa: PLW0108
             verifying=lambda: verify_loop.wake(),  # noqa: PLW0108
             sweeping=lambda: sweep_loop.wake(),  # noqa: PLW0108
+            disputes=lambda: dispute_loop.wake(),  # noqa: PLW0108
             news=lambda order_id: arrivals.notify([order_id]),
         )
         tokens = Tokens(parse_keys(settings.token_keys))
@@ -64,6 +66,8 @@ class PaymentsService(Service):
         self.asking = AskAgain(self.transactions, self.metrics, settings)
         self.receipts = TakeUpReceipts(self.transactions, webhooks)
         self.cases = CountCases(self.transactions, self.metrics)
+        self.disputes = TellDisputes(self.transactions, self.metrics, settings)
+        self.dispute_sweep = SweepDisputes(self.transactions, self.paystack, wakes.disputes)
         self.books = Books(self.transactions, self.metrics)
         self.paying = Paying(self.transactions, self.paystack, self.budgets, self.verifying, arrivals, tokens, settings)
 
@@ -73,6 +77,8 @@ class PaymentsService(Service):
         poll = settings.poll_seconds
         verify_loop = loop("verify attempts", self.verifying, poll)
         refund_loop = loop("refund", self.refunding, poll)
+        dispute_loop = loop("tell disputes", self.disputes, poll)
+        loop("sweep disputes", self.dispute_sweep, settings.dispute_sweep_seconds)
         ask_loop = loop("ask again", self.asking, poll)
         sweep_loop = loop("sweep", self.sweep, settings.sweep_every_seconds)
         loop("take up receipts", self.receipts, poll)

@@ -77,6 +77,8 @@ class PaymentsSettings(DatabaseSettings):
     #: First and longest pause between two looks at a refund that is under way.
     refund_poll_seconds: Seconds = 5.0
     refund_poll_most_seconds: Seconds = 3600.0
+    #: How often Paystack's list of disputes is read: one may have to be answered within 16 hours.
+    dispute_sweep_seconds: Seconds = 1800.0
     #: How long after a refund call of unknown outcome its fate is looked up: a call under way may still land.
     refund_lookup_seconds: Seconds = 20.0
 

@@ -10,9 +10,10 @@ import orjson
 import structlog
 
 from services.payments import store, store_money, store_sweep
-from services.payments.events import CHARGE_FAILED, CHARGE_SUCCESS, KEPT_EVENTS, REFUND_EVENTS
+from services.payments.disputes import record_dispute
+from services.payments.events import CHARGE_FAILED, CHARGE_SUCCESS, DISPUTE_EVENTS, KEPT_EVENTS, REFUND_EVENTS
 from services.payments.finalise import Finalisation, Wakes
-from services.payments.wire import read_facts
+from services.payments.wire import read_dispute, read_facts
 from shared.messaging.transaction import Transaction, Transactions
 from shared.runtime.ids import new_id
 
@@ -72,7 +73,9 @@ class Webhooks:
             outcome = await self._act(tx, event, data)
             await store_money.mark_receipt(tx.connection, receipt_id=receipt_id, outcome=outcome)
 
-    async def _act(self, tx: Transaction, event: str | None, data: Mapping[str, Any]) -> str:
+    async def _act(  # noqa: PLR0911 - one for each kind of event
+        self, tx: Transaction, event: str | None, data: Mapping[str, Any]
+    ) -> str:
         if event == CHARGE_SUCCESS:
             return await self._on_charge(tx, data)
         if event == CHARGE_FAILED:
@@ -84,6 +87,8 @@ class Webhooks:
             if not nudged and await self._is_swept_for(tx, data):
                 return "swept for"
             return "looked up" if nudged else "no refund of ours"
+        if event in DISPUTE_EVENTS:
+            return await self._on_dispute(tx, data)
         if event is None:
             return "unreadable"
         return "kept" if event in KEPT_EVENTS else "kept, of an event we do not know"
@@ -94,6 +99,15 @@ class Webhooks:
         if is_ours:
             tx.after_commit(self._wakes.sweeping)
         return is_ours
+
+    async def _on_dispute(self, tx: Transaction, data: Mapping[str, Any]) -> str:
+        try:
+            dispute = read_dispute(data)
+        except ValueError:
+            # The sweep of Paystack's list finds it.
+            return "unreadable"
+        tx.after_commit(self._wakes.disputes)
+        return await record_dispute(tx, dispute)
 
     async def _on_charge(self, tx: Transaction, data: Mapping[str, Any]) -> str:
         try:

@@ -22,6 +22,7 @@ from pydantic import (
 )
 
 from services.payments.domain import Facts
+from services.payments.domain_disputes import ProviderDispute
 from services.payments.domain_refunds import ProviderRefund
 from services.payments.exceptions import RateLimited, Refused, Unknown
 
@@ -130,6 +131,27 @@ class RefundListed(Wire):
         return ProviderRefund(self.id, self.amount, self.status, self.merchant_note or "")
 
 
+class _OfTransaction(Wire):
+    id: Id
+    reference: Text
+    status: Text
+
+
+Moment = Annotated[Annotated[datetime, AfterValidator(_in_utc)] | None, WrapValidator(_lenient)]
+
+
+class _Dispute(Wire):
+    id: Id
+    refund_amount: Annotated[Amount | None, WrapValidator(_lenient)] = None
+    currency: Annotated[str, Field(pattern=r"^[A-Za-z]{3}$")]
+    status: Text
+    resolution: Annotated[Text | None, WrapValidator(_lenient)] = None
+    category: Annotated[Text | None, WrapValidator(_lenient)] = None
+    transaction: _OfTransaction
+    due_at: Moment = Field(None, validation_alias=AliasChoices("dueAt", "due_at"))
+    resolved_at: Moment = Field(None, validation_alias=AliasChoices("resolvedAt", "resolved_at"))
+
+
 T = TypeVar("T", bound=Wire)
 
 
@@ -146,6 +168,24 @@ def read_facts(data: object) -> Facts:
         paid_at=one.paid_at,
         fees_kobo=one.fees,
         requested_kobo=one.requested_amount,
+    )
+
+
+def read_dispute(data: object) -> ProviderDispute:
+    """A dispute as the API and ``charge.dispute.*`` give it. Raises ValueError when it is none."""
+    one = _Dispute.model_validate(data)
+    return ProviderDispute(
+        dispute_id=one.id,
+        charge_id=one.transaction.id,
+        reference=one.transaction.reference,
+        charge_status=one.transaction.status,
+        amount_kobo=one.refund_amount or 0,
+        currency=one.currency.upper(),
+        status=one.status,
+        resolution=one.resolution,
+        category=one.category,
+        due_at=one.due_at,
+        resolved_at=one.resolved_at,
     )
 
 

@@ -15,7 +15,7 @@ from services.ticketing.domain import (
 )
 from services.ticketing.issuing import issue, say_issued
 from services.ticketing.signing import Signer
-from shared.contracts.orders import OrderPaidV1, RevokeRequestedV1
+from shared.contracts.orders import BlockRequestedV1, OrderPaidV1, RevokeRequestedV1
 from shared.contracts.ticketing import TicketsRevokedV1
 from shared.messaging.cloudevents import Event
 from shared.messaging.transaction import Transaction
@@ -62,6 +62,13 @@ class TicketingHandlers:
             numbers = sorted(set(event.data.numbers))
             if (event.data.order_id, numbers[0]) in outcomes:
                 tx.emit(_revoked(event.data.order_id, numbers, outcomes), traceparent=event.traceparent)
+
+    async def on_block_requested(self, tx: Transaction, events: Sequence[Event[BlockRequestedV1]]) -> None:
+        """Block an order's tickets, or let them in again: the newest word counts, and is the answer."""
+        newest = {event.data.order_id: event for event in sorted(events, key=lambda event: event.data.version)}
+        stands = await store.set_blocks(tx.connection, wanted=[event.data for event in newest.values()])
+        for one in stands:
+            tx.emit(one, traceparent=newest[one.order_id].traceparent)
 
 
 async def _settle_revocations(tx: Transaction, order_ids: Sequence[UUID]) -> dict[TicketKey, Outcome]:

@@ -8,7 +8,7 @@ from services.ticketing.packing import Doors, HashCodes, Packs, PublishPacks
 from services.ticketing.reissuing import Reissuing
 from services.ticketing.settings import TicketingSettings
 from services.ticketing.signing import Signer
-from shared.contracts.orders import OrderPaidV1, RevokeRequestedV1
+from shared.contracts.orders import BlockRequestedV1, OrderPaidV1, RevokeRequestedV1
 from shared.http.timeline import timeline_route
 from shared.messaging.handling import Handlers
 from shared.postgres.queries import Queries
@@ -28,7 +28,11 @@ def build(settings: TicketingSettings, clock: Clock | None = None) -> Service:
     service.consume(
         Handlers(
             "ticketing",
-            {OrderPaidV1: handlers.on_order_paid, RevokeRequestedV1: handlers.on_revoke_requested},
+            {
+                OrderPaidV1: handlers.on_order_paid,
+                RevokeRequestedV1: handlers.on_revoke_requested,
+                BlockRequestedV1: handlers.on_block_requested,
+            },
             handlers.lock_rows,
         )
     )

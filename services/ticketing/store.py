@@ -8,7 +8,8 @@ from uuid import UUID
 from services.ticketing.domain import IssuedOrder, Outcome, Ticket, TicketKey, TicketRow
 from services.ticketing.domain_reissue import Reissue, ReissueRequest
 from shared.contracts.base import IssuedTicket, SoldEvent
-from shared.contracts.orders import OrderPaidV1
+from shared.contracts.orders import BlockRequestedV1, OrderPaidV1
+from shared.contracts.ticketing import TicketsBlockedV1
 from shared.postgres.database import Connection
 from shared.postgres.queries import Queries
 
@@ -194,6 +195,17 @@ async def settle_revocations(
 async def mark_tickets_revoked(connection: Connection, *, keys: Iterable[TicketKey], now: datetime) -> None:
     """Revoke."""
     await connection.execute(_QUERIES["mark_tickets_revoked"], *_columns(keys), now)
+
+
+async def set_blocks(connection: Connection, *, wanted: Sequence[BlockRequestedV1]) -> list[TicketsBlockedV1]:
+    """Block orders or lift it, each by its newest word; returns how they stand."""
+    rows = await connection.fetch(
+        _QUERIES["set_blocks"],
+        [one.order_id for one in wanted],
+        [one.blocked for one in wanted],
+        [one.version for one in wanted],
+    )
+    return [TicketsBlockedV1(order_id=row["order_id"], blocked=row["blocked"], version=row["version"]) for row in rows]
 
 
 def _key(row: Any) -> TicketKey:

@@ -49,6 +49,7 @@ MAX_LINES = 20
 
 OrderStatus = Literal["pending", "rejected", "paid", "expired", "cancelled", "refunding", "refunded"]
 RejectionReason = Literal["sold_out", "unknown_tier", "not_on_sale", "over_limit", "several_events"]
+DisputeStatus = Literal["open", "unclear", "won", "lost"]
 RefundPurpose = Literal["late", "double", "mismatch", "organiser"]
 
 

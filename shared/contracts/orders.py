@@ -1,6 +1,6 @@
 """Messages the orders service, the referee, gives out."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field, StringConstraints
@@ -9,6 +9,7 @@ from shared.contracts.base import (
     MAX_LINES,
     ChargeId,
     Currency,
+    DisputeStatus,
     Email,
     IssuedTicket,
     Item,
@@ -151,6 +152,37 @@ class CancellationStartedV1(Message):
         return self.event_id
 
 
+class DisputeNotedV1(OrderMessage):
+    """The answer to ``DisputeChanged``: orders knows, and this is what has become of the tickets it paid for."""
+
+    TYPE: ClassVar[str] = "dispute.noted.v1"
+    COMMAND: ClassVar[bool] = True
+
+    dispute_id: ChargeId
+    status: DisputeStatus
+    tickets: Literal["none", "valid", "blocked", "revoked", "partly"]
+
+
+class BlockRequestedV1(OrderMessage):
+    """The order's tickets are to be blocked, or not any more: not let in, and not revoked. ``version`` rises."""
+
+    TYPE: ClassVar[str] = "block.requested.v1"
+    COMMAND: ClassVar[bool] = True
+
+    blocked: bool
+    version: Version
+
+
+class DisputeView(Part):
+    """A dispute of the order's money."""
+
+    dispute_id: ChargeId
+    charge_id: ChargeId
+    amount_kobo: Kobo
+    status: DisputeStatus
+    due_at: AwareDatetime | None = None
+
+
 class RefundView(Part):
     """A refund as its buyer sees it."""
 
@@ -205,3 +237,6 @@ class OrderChangedV1(OrderMessage):
     #: Whether the order ended, or is given back, because its event was cancelled, and the organiser's words about it.
     event_cancelled: bool = False
     why: Sentence | None = None
+    #: Disputes of its money, and whether its tickets are blocked while one is open.
+    disputes: tuple[DisputeView, ...] = ()
+    blocked: bool = False

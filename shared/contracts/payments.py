@@ -8,8 +8,10 @@ from pydantic import AwareDatetime
 from shared.contracts.base import (
     ChargeId,
     Currency,
+    DisputeStatus,
     Email,
     Kobo,
+    Name,
     OrderMessage,
     PaymentReference,
     RefundPurpose,
@@ -81,3 +83,17 @@ class RefundFailedV1(_RefundMessage):
     """Paystack could not give the money back; a person has to."""
 
     TYPE: ClassVar[str] = "refund.failed.v1"
+
+
+class DisputeChangedV1(OrderMessage):
+    """How a dispute of the order's money stands. ``won`` and ``lost`` are final; lost means that the money is gone."""
+
+    TYPE: ClassVar[str] = "dispute.changed.v1"
+
+    dispute_id: ChargeId
+    charge_id: ChargeId
+    amount_kobo: Kobo
+    currency: Currency
+    status: DisputeStatus
+    category: Name | None = None
+    due_at: AwareDatetime | None = None

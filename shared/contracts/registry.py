@@ -15,7 +15,9 @@ from shared.contracts.inventory import (
 )
 from shared.contracts.mailer import MailFailedV1, MailSentV1
 from shared.contracts.orders import (
+    BlockRequestedV1,
     CancellationStartedV1,
+    DisputeNotedV1,
     OrderCancelledV1,
     OrderChangedV1,
     OrderCreatedV1,
@@ -27,6 +29,7 @@ from shared.contracts.orders import (
     RevokeRequestedV1,
 )
 from shared.contracts.payments import (
+    DisputeChangedV1,
     PaymentAbandonedV1,
     PaymentConfirmedV1,
     PaymentRefundedV1,
@@ -35,7 +38,7 @@ from shared.contracts.payments import (
     StockAskedV1,
 )
 from shared.contracts.reaper import DeadlinePassedV1
-from shared.contracts.ticketing import TicketsIssuedV1, TicketsRevokedV1
+from shared.contracts.ticketing import TicketsBlockedV1, TicketsIssuedV1, TicketsRevokedV1
 
 ServiceName = Literal["gateway", "orders", "inventory", "payments", "reaper", "ticketing", "mailer"]
 SERVICES: tuple[ServiceName, ...] = get_args(ServiceName)
@@ -55,6 +58,8 @@ PRODUCERS: Mapping[type[Message], ServiceName] = MappingProxyType(
         OrderRefundedV1: "orders",
         OrderChangedV1: "orders",
         CancellationStartedV1: "orders",
+        DisputeNotedV1: "orders",
+        BlockRequestedV1: "orders",
         StockReservedV1: "inventory",
         StockRejectedV1: "inventory",
         StockReturnedV1: "inventory",
@@ -66,9 +71,11 @@ PRODUCERS: Mapping[type[Message], ServiceName] = MappingProxyType(
         RefundStartedV1: "payments",
         PaymentRefundedV1: "payments",
         RefundFailedV1: "payments",
+        DisputeChangedV1: "payments",
         DeadlinePassedV1: "reaper",
         TicketsIssuedV1: "ticketing",
         TicketsRevokedV1: "ticketing",
+        TicketsBlockedV1: "ticketing",
         MailFailedV1: "mailer",
         MailSentV1: "mailer",
     }
@@ -91,6 +98,8 @@ CONSUMERS: Mapping[ServiceName, tuple[type[Message], ...]] = MappingProxyType(
             StockReturnedV1,
             PaymentRefundedV1,
             RefundFailedV1,
+            DisputeChangedV1,
+            TicketsBlockedV1,
             MailFailedV1,
             MailSentV1,
             EventCancelledV1,
@@ -112,9 +121,10 @@ CONSUMERS: Mapping[ServiceName, tuple[type[Message], ...]] = MappingProxyType(
             DeadlinePassedV1,
             TicketsIssuedV1,
             RefundRequestedV1,
+            DisputeNotedV1,
         ),
         "reaper": (OrderCreatedV1, OrderRejectedV1, OrderPaidV1, OrderExpiredV1, OrderCancelledV1),
-        "ticketing": (OrderPaidV1, RevokeRequestedV1),
+        "ticketing": (OrderPaidV1, RevokeRequestedV1, BlockRequestedV1),
         "mailer": (TicketsIssuedV1, OrderExpiredV1, RefundStartedV1, PaymentRefundedV1, RefundFailedV1),
     }
 )

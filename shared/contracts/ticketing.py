@@ -14,6 +14,7 @@ from shared.contracts.base import (
     Sentence,
     SoldEvent,
     TicketNumber,
+    Version,
 )
 
 
@@ -43,3 +44,12 @@ class TicketsRevokedV1(OrderMessage):
 
     numbers: tuple[TicketNumber, ...] = ()
     refused: tuple[RefusedRevocation, ...] = ()
+
+
+class TicketsBlockedV1(OrderMessage):
+    """The answer to a request to block: whether the order's tickets are blocked, by the newest word heard of it."""
+
+    TYPE: ClassVar[str] = "tickets.blocked.v1"
+
+    blocked: bool
+    version: Version

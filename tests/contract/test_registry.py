@@ -13,20 +13,21 @@ TABLE: dict[ServiceName, tuple[str, str]] = {
     "gateway": ("OrderChanged TierChanged", "CheckoutRequested CancelRequested"),
     "orders": (
         """CheckoutRequested CancelRequested StockReserved StockRejected PaymentConfirmed PaymentAbandoned TicketsIssued
-        TicketsRevoked StockReturned PaymentRefunded RefundFailed MailFailed MailSent EventCancelled""",
+        TicketsRevoked StockReturned PaymentRefunded RefundFailed MailFailed MailSent EventCancelled
+        DisputeChanged TicketsBlocked""",
         """OrderCreated OrderRejected OrderPaid OrderExpired OrderCancelled RevokeRequested RefundRequested
-        OrderRefunded OrderChanged CancellationStarted""",
+        OrderRefunded OrderChanged CancellationStarted DisputeNoted BlockRequested""",
     ),
     "inventory": (
         "OrderCreated StockAsked OrderPaid OrderExpired OrderCancelled OrderRefunded CancellationStarted",
         "StockReserved StockRejected StockReturned TierChanged EventCancelled",
     ),
     "payments": (
-        "StockReserved DeadlinePassed OrderPaid OrderExpired OrderCancelled TicketsIssued RefundRequested",
-        "StockAsked PaymentConfirmed PaymentAbandoned RefundStarted PaymentRefunded RefundFailed",
+        "StockReserved DeadlinePassed OrderPaid OrderExpired OrderCancelled TicketsIssued RefundRequested DisputeNoted",
+        "StockAsked PaymentConfirmed PaymentAbandoned RefundStarted PaymentRefunded RefundFailed DisputeChanged",
     ),
     "reaper": ("OrderCreated OrderRejected OrderPaid OrderExpired OrderCancelled", "DeadlinePassed"),
-    "ticketing": ("OrderPaid RevokeRequested", "TicketsIssued TicketsRevoked"),
+    "ticketing": ("OrderPaid RevokeRequested BlockRequested", "TicketsIssued TicketsRevoked TicketsBlocked"),
     "mailer": ("TicketsIssued OrderExpired RefundStarted PaymentRefunded RefundFailed", "MailFailed MailSent"),
 }
 #: Messages nobody's queue takes: what only a running gateway hears.
@@ -78,7 +79,15 @@ def test_wire_types_are_unique_and_follow_the_class_names() -> None:
 
 def test_requests_travel_by_the_direct_exchange_and_facts_by_the_topic_one() -> None:
     requests = {short(model) for model in PRODUCERS if model.COMMAND}
-    assert requests == {"CheckoutRequested", "CancelRequested", "RevokeRequested", "RefundRequested", "StockAsked"}
+    assert requests == {
+        "CheckoutRequested",
+        "CancelRequested",
+        "RevokeRequested",
+        "RefundRequested",
+        "StockAsked",
+        "DisputeNoted",
+        "BlockRequested",
+    }
     for model in PRODUCERS:
         takers = [service for service, models in CONSUMERS.items() if model in models]
         assert not model.COMMAND or len(takers) == 1, "a request has one addressee"

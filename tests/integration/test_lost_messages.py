@@ -37,7 +37,8 @@ REFUSED = "refused@example.com"
 SOON = {"ask_again_seconds": 0.3, "ask_again_most_seconds": 2}
 SETTINGS: dict[Any, dict[str, Any]] = {
     "gateway": SOON,
-    "orders": {**SOON, "pay_within_seconds": 10, "remind_after_deadline_seconds": 1},
+    "orders": {**SOON, "pay_within_seconds": 10, "remind_after_deadline_seconds": 1,
+               "on_dispute": "block"},
     "inventory": {**SOON, "ask_hold_after_seconds": 1},
     "reaper": SOON,
     "payments": {**SOON, "last_attempt_seconds": 0, "link_wait_seconds": 1, "verify_closing_seconds": 0.2,
@@ -61,6 +62,7 @@ STORIES: dict[str, tuple[Sequence[str], str]] = {
     ),
     "refund fails": (("refund.failed.v1",), "refunding"),
     "mail refused": (("mail.failed.v1", "mail.sent.v1"), "paid"),
+    "disputed": (("dispute.changed.v1", "dispute.noted.v1", "block.requested.v1", "tickets.blocked.v1"), "paid"),
     "event cancelled": (("event.cancelled.v1", "cancellation.started.v1"), "refunded"),
 }  # fmt: skip
 MODES = ("dropped", "dead-lettered")
@@ -224,13 +226,15 @@ async def lose(
 async def play(whole: System, shop: Shop, story: str, order: Answer, order_id: UUID) -> None:
     _, end = STORIES[story]
     assert order.status == (409 if story == "sold out" else 201), dict(order.body)
-    if story in {"paid", "refunded", "refund fails", "mail refused"}:
+    if story in {"paid", "refunded", "refund fails", "mail refused", "disputed"}:
         await pay(shop, order, card=REFUND_FAILS if story == "refund fails" else None)
         await shop.until(order_id, order.token, {"paid"}, 30, tickets=True)
     if story in {"refunded", "refund fails"}:
         await whole.organise("POST", f"/v1/admin/orders/{order_id}/refund", {"why": "rain"}, service="orders")
     if story == "mail refused":
         await whole.send_again(order_id, to="ada@example.com")
+    if story == "disputed":
+        await win_dispute(whole, order_id)
     if story == "event cancelled":
         await pay(shop, order, card=None)
         await shop.until(order_id, order.token, {"paid"}, 30, tickets=True)
@@ -256,6 +260,26 @@ async def pay(shop: Shop, order: Answer, *, card: str | None) -> None:
             break
     assert clicked.status == 200, dict(clicked.body)
     await shop.settle(str(clicked.body["reference"]), **({"card": card} if card else {}))
+
+
+async def win_dispute(whole: System, order_id: UUID) -> None:
+    """A customer disputes the charge, the tickets are blocked; the dispute is won, and they let in again."""
+    charge = await whole.value("payments", "SELECT reference FROM charges WHERE order_id = $1", order_id)
+    sandbox = whole.url("sandbox")
+    opened = await whole.shop.request("POST", f"{sandbox}/sandbox/disputes", json={"reference": charge})
+    noted = "SELECT noted_status = $2 AND tickets = $3 FROM disputes WHERE order_id = $1"
+    blocked = "SELECT blocked_at IS NOT NULL FROM orders WHERE order_id = $1"
+    await until(lambda: whole.value("payments", noted, order_id, "open", "blocked"), 30, "the dispute is known")
+    assert await whole.value("ticketing", blocked, order_id)
+    answer = {"resolution": "declined", "message": "they came", "refund_amount": 0, "uploaded_filename": "proof.pdf"}
+    await whole.shop.request(
+        "PUT",
+        f"{sandbox}/dispute/{opened.body['id']}/resolve",
+        json=answer,
+        headers={"Authorization": "Bearer sk_test_boxoffice"},
+    )
+    await until(lambda: whole.value("payments", noted, order_id, "won", "valid"), 30, "its end is known")
+    assert not await whole.value("ticketing", blocked, order_id)
 
 
 async def event_of(whole: System, tier: UUID) -> UUID:

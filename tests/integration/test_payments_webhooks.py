@@ -22,9 +22,9 @@ PAYSTACK_SOURCES = "52.31.139.75,52.49.173.169,52.214.14.220"
 EVENTS = {
     "charge.success": "unreadable",
     "charge.failed": "failed",
-    "charge.dispute.create": "kept",
-    "charge.dispute.remind": "kept",
-    "charge.dispute.resolve": "kept",
+    "charge.dispute.create": "unreadable",
+    "charge.dispute.remind": "unreadable",
+    "charge.dispute.resolve": "unreadable",
     "customeridentification.failed": "kept",
     "customeridentification.success": "kept",
     "dedicatedaccount.assign.failed": "kept",
