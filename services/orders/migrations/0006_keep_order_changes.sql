@@ -2,12 +2,14 @@
 -- batch; rows are only added. No foreign key: they come from the orders table alone, which is never deleted from.
 
 CREATE TABLE order_changes (
+    -- Nothing is unique but this: a record of what happened must never refuse that it happens.
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     order_id   uuid NOT NULL,
     version    integer NOT NULL,
     status     text NOT NULL,
-    changed_at timestamptz NOT NULL DEFAULT app_now(),
-    PRIMARY KEY (order_id, version)
+    changed_at timestamptz NOT NULL DEFAULT app_now()
 );
+CREATE INDEX order_changes_of_order ON order_changes (order_id);
 
 CREATE FUNCTION keep_order_changes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
