@@ -81,6 +81,24 @@ class RefundRow(BaseModel):
     finished_at: datetime | None
 
 
+class DisputeRow(BaseModel):
+    """A buyer's bank asks for the money of a charge."""
+
+    dispute_id: str
+    charge_id: ChargeId
+    reference: str
+    amount_kobo: Kobo
+    currency: str
+    status: Literal["open", "unclear", "won", "lost"]
+    provider_status: str
+    resolution: str | None
+    category: str | None
+    due_at: datetime | None
+    opened_at: datetime
+    resolved_at: datetime | None
+    tickets: Literal["none", "valid", "blocked", "revoked", "partly"] | None
+
+
 class PaymentBooks(BaseModel):
     """Everything known of one order's money."""
 
@@ -88,6 +106,7 @@ class PaymentBooks(BaseModel):
     attempts: list[Attempt]
     charges: list[ChargeRow]
     refunds: list[RefundRow]
+    disputes: list[DisputeRow]
 
 
 _CHARGE: dict[str, Any] = {
@@ -149,6 +168,7 @@ _BOOKS: dict[str, Any] = {
         }
     ],
     "refunds": [],
+    "disputes": [],
 }
 PAY_TOKEN = Scheme(
     "pay_token", {"type": "apiKey", "in": "query", "name": "token", "description": "In the link; it only pays."}
@@ -245,7 +265,7 @@ COME_BACK = Operation(
 SHOW_PAYMENT = Operation(
     "Everything known of one order's money",
     (
-        gives(200, PaymentBooks, "The payment, its attempts, charges and refunds.", example=_BOOKS),
+        gives(200, PaymentBooks, "The payment, its attempts, charges, refunds and disputes.", example=_BOOKS),
         refuses(404, "No such payment.", "not_found"),
     ),
     roles=("operator", "organiser"),

@@ -507,6 +507,15 @@ async def give_back(whole: System, client: Client) -> None:
     await whole.shop.until(order.order_id, order.token, {"refunded"}, 30)
 
 
+async def dispute(whole: System) -> None:
+    """A buyer's bank wants the money of a paid order back; its tickets are blocked meanwhile."""
+    order = await whole.shop.checkout((await whole.tier(1), 1), prefer="wait=10")
+    reference = await whole.shop.pay(order)
+    await whole.shop.until(order.order_id, order.token, {"paid"}, 30, tickets=True)
+    opened = await whole.shop.request("POST", f"{whole.url('sandbox')}/sandbox/disputes", json={"reference": reference})
+    assert opened.status == 200, opened.body
+
+
 async def let_time_pass(whole: System, templates: Templates) -> None:
     """Twenty minutes on every clock: what nobody paid expires."""
     for url in whole.wiring.database_urls.values():

@@ -58,6 +58,7 @@ async def test_services_answer_what_their_documents_say(
 
     settings: dict[ServiceName, dict[str, Any]] = {
         "gateway": {"streams_most": 1},
+        "orders": {"on_dispute": "block"},
         "payments": {"link_wait_seconds": 1, "last_attempt_seconds": 60},
         "reaper": {"wake_seconds": 1},
         "ticketing": {"gate_publish_seconds": 0.2},
@@ -82,6 +83,7 @@ async def test_services_answer_what_their_documents_say(
         await ask.look_up(whole, client, tier, event, paid, cancelled)
         await ask.issue_again(whole, client)
         await ask.give_back(whole, client)
+        await ask.dispute(whole)
         await ask.mend(whole, client, tier)
         await ask.as_nobody_should(client, answers)
         await ask.be_refused(whole, client, tier)

@@ -35,4 +35,13 @@ FROM refunds WHERE order_id = $1 AND started_at IS NOT NULL
 UNION ALL
 SELECT finished_at, 'the refund is ' || status,
        jsonb_strip_nulls(jsonb_build_object('charge_id', charge_id, 'purpose', purpose, 'failure', failure))
-FROM refunds WHERE order_id = $1 AND finished_at IS NOT NULL;
+FROM refunds WHERE order_id = $1 AND finished_at IS NOT NULL
+UNION ALL
+SELECT opened_at, 'a dispute was opened',
+       jsonb_strip_nulls(jsonb_build_object('dispute_id', dispute_id, 'charge_id', charge_id, 'category', category,
+                                            'due_at', due_at))
+FROM disputes WHERE order_id = $1
+UNION ALL
+SELECT resolved_at, 'the dispute is ' || status,
+       jsonb_strip_nulls(jsonb_build_object('dispute_id', dispute_id, 'resolution', resolution, 'tickets', tickets))
+FROM disputes WHERE order_id = $1 AND resolved_at IS NOT NULL;

@@ -9,4 +9,8 @@ SELECT asked_at, 'tickets were to be revoked',
 FROM revocations WHERE order_id = $1 GROUP BY asked_at
 UNION ALL
 SELECT revoked_at, 'tickets were revoked', jsonb_build_object('numbers', jsonb_agg(number ORDER BY number))
-FROM tickets WHERE order_id = $1 AND revoked_at IS NOT NULL GROUP BY revoked_at;
+FROM tickets WHERE order_id = $1 AND revoked_at IS NOT NULL GROUP BY revoked_at
+UNION ALL
+SELECT received_at, 'a ticket was let in',
+       jsonb_build_object('number', number, 'gate', gate, 'who', who, 'admitted_at', admitted_at, 'offline', is_offline)
+FROM admissions WHERE order_id = $1;
