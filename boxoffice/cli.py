@@ -5,6 +5,7 @@ Every module `boxoffice/commands_*.py` adds its own: it has a function `register
 
 import functools
 import importlib
+import logging
 import pkgutil
 
 import typer
@@ -33,6 +34,8 @@ def register_commands() -> None:
 
 def main() -> int:
     """Run the command line; returns the exit code. What is wrong with this machine is told without a traceback."""
+    # What a library logs of a broker that is away is told by the commands in words; to stderr it would mix with them.
+    logging.getLogger("aiormq").setLevel(logging.CRITICAL)
     register_commands()
     try:
         app()
