@@ -16,7 +16,15 @@ def processes_of(state_path: Path) -> list[psutil.Process]:
             if process.pid != psutil.Process().pid and _mentions(process, text):
                 found[process.pid] = process
                 found.update({child.pid: child for child in process.children(recursive=True)})
-    return [process for process in found.values() if process.is_running()]
+    return [process for process in found.values() if not has_ended(process)]
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it is gone, or a zombie: ended, and waiting for its parent (a container's init) to take note."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def listening_addresses(processes: list[psutil.Process]) -> set[tuple[str, int]]:

@@ -23,7 +23,7 @@ import pytest
 from deploy.local.accounts import ELSEWHERE, engine_account
 from deploy.local.plan import PORTS
 from deploy.local.state import MARKER, PROJECT
-from tests.processes import LOOPBACK, listening_addresses, processes_of
+from tests.processes import LOOPBACK, has_ended, listening_addresses, processes_of
 from tests.requirements import required
 
 DEMO_SECONDS = 800
@@ -77,7 +77,7 @@ class Newcomer:
             with contextlib.suppress(psutil.Error):
                 if self.account and process.uids().real == self.account.pw_uid:
                     found.append(process)
-        return found
+        return [process for process in found if not has_ended(process)]
 
     def files_outside(self) -> list[Path]:
         """What is in the home, and what is the user's own wherever anybody may write."""

@@ -111,7 +111,7 @@ async def test_news_missed_during_a_broken_connection_is_read_afterwards(stack: 
                 headers={"Authorization": f"Bearer {order['order_token']}"},
             )
             assert gone.status == 200
-            assert listener.view is None
+            assert listener.view is None or listener.view.status == "pending", "the end was not missed"
             await cable.plug()
             async with asyncio.timeout(PATIENCE_SECONDS):
                 view = await listener.until(lambda view: view.status == "cancelled")
