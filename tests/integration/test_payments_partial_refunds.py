@@ -1,16 +1,18 @@
 """Several refunds of one charge: each made once, told apart although equal, never more in sum than the charge."""
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 import pytest
 
+from services.payments.service import build
 from shared.contracts.orders import RefundRequestedV1
 from shared.contracts.payments import PaymentConfirmedV1, PaymentRefundedV1, RefundFailedV1, RefundStartedV1
 from tests.databases import MakeDatabase
-from tests.harness import PATIENCE_SECONDS
-from tests.integration.payments_support import Till, refund_of, till
+from tests.harness import PATIENCE_SECONDS, Note
+from tests.integration.payments_support import Till, refund_of, settings, till
 from tests.integration.test_payments_money import charged, refunds_at_paystack
 from tests.samples import issued, paid
 from tests.waiting import until
@@ -120,3 +122,29 @@ async def test_a_refund_too_small_for_paystack_fails_at_once(database_url: str) 
         assert "minimum amount" in failed.why
         assert await one.bench.value("SELECT calls FROM refunds") == 1
         assert await one.cases() == [("refund_failed", failed.charge_id)]
+
+
+async def test_a_crowd_of_refunds_keeps_within_the_budget_of_all_replicas_and_each_is_made_once(
+    database_url: str, note: Note
+) -> None:
+    """As after a cancelled event: more refunds than one window of calls allows, two replicas, one of them restarted."""
+    count, budget, window = 60, 12, 0.5
+    changes: dict[str, Any] = {"other_per_minute": budget, "budget_window_seconds": window + 0.1, "poll_seconds": 0.1}
+    async with till(database_url, **changes) as one:
+        charges = [await charged(one) for _ in range(count // 4)]
+        parts = [part(charge, number) for charge in charges for number in (1, 2, 3, 4)]
+        second = build(settings(database_url, paystack_url=one.paystack.url, **changes))
+        await second.start()
+        try:
+            await one.bench.deliver_batch(*parts)
+            some = "SELECT count(*) > 10 FROM refunds WHERE provider_refund_id IS NOT NULL"
+            await until(lambda: one.bench.value(some), PATIENCE_SECONDS, "some refunds are made")
+        finally:
+            await second.stop()
+        await all_back(one, count)
+        assert sorted(await refunds_at_paystack(one)) == sorted((one_.amount_kobo, "processed") for one_ in parts)
+        calls = await one.paystack.call("GET", f"/sandbox/calls?window_seconds={window}")
+        most = calls["create_refund"]["max_in_window"]
+        assert most <= budget
+        assert calls["create_refund"]["count"] == count
+    note(f"{count} refunds by two replicas: at most {most} calls in {window} s ({budget} allowed)")

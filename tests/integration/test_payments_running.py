@@ -54,7 +54,7 @@ async def test_webhooks_are_taken_and_readiness_is_true_without_a_broker(make_da
     async with till(make_database("payments")) as one:
         async with one.http.get("/readyz") as answer:
             assert answer.status == 200
-        await one.webhook("charge.dispute.create", {"id": 1})
+        await one.webhook("transfer.success", {"id": 1})
         assert await one.bench.value("SELECT outcome FROM receipts") == "kept"
 
 
