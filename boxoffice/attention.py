@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 from prometheus_client.parser import text_string_to_metric_families
 
-from boxoffice.target import Target
+from boxoffice.target import Target, new_session
 from shared.messaging.dead_letters import BrokerAway, dead_letters
 from shared.messaging.topology import durable_consumers
 
@@ -86,7 +86,7 @@ async def _count_dead(target: Target) -> tuple[dict[str, int], str]:
 
 async def _read_all(target: Target) -> dict[str, dict[str, float] | str]:
     services = [service for service in durable_consumers() if service in target.urls]
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LOOK_SECONDS)) as session:
+    async with new_session(LOOK_SECONDS) as session:
         read = await asyncio.gather(*(_read(session, target.urls[service]) for service in services))
     return dict(zip(services, read, strict=True))
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
-import aiohttp
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -57,7 +56,7 @@ def close(
 
 async def _read(target: Target) -> dict[str, Any]:
     # The sums read every charge there is, and must not be cut off.
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_PATIENCE_SECONDS)) as session:
+    async with new_session(_PATIENCE_SECONDS) as session:
         reply = await Operator(target, session).ask("GET", "payments", "/v1/admin/ledger")
     if reply.status != 200:
         # Not 1: that a ledger could not be read says nothing about its sums.

@@ -146,6 +146,6 @@ def said(reply: Reply) -> Any:
     raise CommandError(text, USAGE if reply.status in {400, 422} else FAILED)
 
 
-def new_session() -> aiohttp.ClientSession:
-    """A session whose every call ends in time."""
-    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=CALL_SECONDS))
+def new_session(seconds: float = CALL_SECONDS) -> aiohttp.ClientSession:
+    """A session whose every call ends within ``seconds``."""
+    return aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=seconds))
